@@ -1,0 +1,315 @@
+//! What the bridge is told to do: plain data that every other module may read.
+//!
+//! A configuration is *parsed, not validated*: [`raw`] holds the keys as a user writes them (every one
+//! optional, each documented once), [`parse`] turns them into the types of this file or into a list of
+//! every error with its path. A [`Config`] that exists is one that can run, so nothing further in
+//! the flow checks it again.
+//!
+//! ```text
+//! defaults ← file (YAML) ← MLLP_BRIDGE_… ← flags     →  raw::Config  →  parse  →  Config
+//! ```
+//!
+//! Must not do: I/O beyond reading the file it is given, and nothing with sockets.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub mod raw;
+pub mod parse;
+pub mod status;
+
+pub use parse::{ConfigError, Source, load};
+pub use status::{Answer, StatusTable, Verdict};
+
+/// Everything that `run` needs, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// MLLP servers; at least one.
+    pub listeners: Vec<Listener>,
+    /// The admin server: metrics, health, drain.
+    pub admin: Admin,
+    /// Bounds that all listeners share.
+    pub limits: GlobalLimits,
+    /// How the process ends.
+    pub shutdown: Shutdown,
+    /// What is logged, and how.
+    pub log: Log,
+    /// Threads that carry connections.
+    pub threads: usize,
+}
+
+/// One MLLP server and the app behind it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listener {
+    /// Names the listener in metrics, logs and the envelope's `source`. Unique.
+    pub name: Arc<str>,
+    /// Where it listens; port 0 asks the system for a free one.
+    pub bind: SocketAddr,
+    /// Longest accept queue that the kernel keeps for it.
+    pub backlog: u32,
+    /// What can change while connections are open.
+    pub session: Arc<Session>,
+}
+
+/// The part of a listener that a reload may replace: it is read anew for every message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Session {
+    /// Start and end bytes, and how tolerant the decoder is.
+    pub framing: Framing,
+    /// Bounds on one connection.
+    pub limits: Limits,
+    /// Where messages go, and how.
+    pub deliver: Delivery,
+    /// What is answered, and until when.
+    pub ack: Ack,
+    /// How bytes become text.
+    pub charset: CharsetPolicy,
+}
+
+/// MLLP Release 1 block characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Framing {
+    /// Start of a block, `VT` (0x0B) in the standard.
+    pub start: u8,
+    /// End of a block, `FS` (0x1C) in the standard; a CR follows it.
+    pub end: u8,
+    /// How long to wait after an end byte that nothing follows before the frame counts as ended
+    /// (senders that forget the CR).
+    pub end_idle: Duration,
+}
+
+/// Bounds on one listener's connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest message accepted, in bytes between the start and the end byte.
+    pub max_message_bytes: usize,
+    /// Connections open at once; further ones wait in the kernel's accept queue.
+    pub max_connections: usize,
+    /// A connection without a byte for this long is closed. `None`: never.
+    pub idle_timeout: Option<Duration>,
+    /// From a frame's start byte to its end.
+    pub frame_timeout: Duration,
+    /// For an ACK to be taken by the peer.
+    pub write_timeout: Duration,
+    /// TCP keep-alive: idle time before the first probe. `None`: off.
+    pub keepalive: Option<Duration>,
+}
+
+/// Bounds over all listeners.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GlobalLimits {
+    /// Bytes that all connections' larger buffers may hold together; a connection that would go over it is
+    /// not read from until others have finished.
+    pub max_buffered_bytes: usize,
+}
+
+/// Delivery of one listener's messages to the app.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// The app's endpoint.
+    pub url: AppUrl,
+    /// Shape of the request.
+    pub format: Format,
+    /// Include the parsed `segments` in the envelope.
+    pub parsed: bool,
+    /// Include the `raw` message in the envelope.
+    pub raw: bool,
+    /// For one connection to the app to be made.
+    pub connect_timeout: Duration,
+    /// For one request, from its first byte to the answer's last.
+    pub timeout: Duration,
+    /// An unused connection to the app is closed after this.
+    pub idle_timeout: Duration,
+    /// Largest response body that is read.
+    pub max_response_bytes: usize,
+    /// Waits between attempts.
+    pub retry: Retry,
+    /// HTTP outcome to answer.
+    pub status: StatusTable,
+    /// The `traceparent` header.
+    pub traceparent: TraceParent,
+}
+
+/// An app endpoint in the forms that can be delivered to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppUrl {
+    /// How it is reached.
+    pub transport: Transport,
+    /// The `Host` header, as the URL has it (`127.0.0.1:8080`; `localhost` for a Unix socket).
+    pub authority: String,
+    /// Path and query, always with a leading `/`.
+    pub path: String,
+    /// `Authorization: Basic …` value made from the URL's user info, if it has any. Secret.
+    pub basic_auth: Option<Secret>,
+}
+
+/// How an app endpoint is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transport {
+    /// `http://`: host (name, or address without brackets) and port.
+    Http { host: String, port: u16 },
+    /// `https://`: the same.
+    Https { host: String, port: u16 },
+    /// `unix:/path/to.sock[:/http/path]`.
+    Unix { socket: PathBuf },
+}
+
+/// A value that must not be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+/// Request shapes; see docs/envelope.md.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// CloudEvents 1.0, structured: `application/cloudevents+json`.
+    CloudEvents,
+    /// CloudEvents 1.0, binary: `ce-*` headers and the `data` object as the body.
+    CloudEventsBinary,
+    /// The frame's exact bytes: `application/hl7-v2`.
+    Raw,
+}
+
+/// Back-off between attempts to deliver one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// First wait; each further one doubles, with jitter.
+    pub initial: Duration,
+    /// Longest wait.
+    pub max: Duration,
+}
+
+/// What the `traceparent` header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TraceParent {
+    /// A new trace, sampled: tracing back ends record it.
+    Sampled,
+    /// A new trace, not sampled.
+    Unsampled,
+    /// No header.
+    Off,
+}
+
+/// Acknowledging.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ack {
+    /// From a frame's last byte to its ACK: retries end here.
+    pub deadline: Duration,
+    /// What is answered when the app could not be reached in time.
+    pub unavailable: Unavailable,
+    /// MSH-12 of the ACK where the message has none.
+    pub default_version: String,
+}
+
+/// The answer to a message whose delivery could not be settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unavailable {
+    /// `AE`: most senders send again.
+    Error,
+    /// `AR`: for senders that retry on AR and drop on AE.
+    Reject,
+    /// Close the connection without an answer: for senders that only retry then.
+    Close,
+}
+
+/// How a message's bytes become text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CharsetPolicy {
+    /// Overrides MSH-18.
+    pub force: Option<Charset>,
+    /// Where MSH-18 is silent or wrong and the bytes are not UTF-8.
+    pub fallback: Charset,
+}
+
+/// Character sets that text can be carried in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charset {
+    /// US-ASCII.
+    Ascii,
+    /// UTF-8.
+    Utf8,
+    /// ISO 8859-1, where every byte is the code point of the same number.
+    Latin1,
+}
+
+/// The admin server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Where it listens; `None` turns it off.
+    pub bind: Option<SocketAddr>,
+    /// Whether `/readyz` depends on the apps being reachable.
+    pub ready_needs_app: bool,
+    /// How often an app is looked for while nothing is delivered to it.
+    pub app_probe_interval: Duration,
+}
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shutdown {
+    /// From SIGTERM or `drain` until what is still open is cut. Must be shorter than the pod's
+    /// `terminationGracePeriodSeconds`.
+    pub deadline: Duration,
+}
+
+/// Logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// Least severe level that is written.
+    pub level: LogLevel,
+    /// Line format.
+    pub format: LogFormat,
+}
+
+/// Log levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Failures that need somebody.
+    Error,
+    /// Refused messages, unreachable apps, deviating peers.
+    Warn,
+    /// Life cycle: listening, reloaded, drained.
+    Info,
+    /// One line per connection and per message.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// Log line formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: String) -> Self {
+        Self(value)
+    }
+
+    /// The value, for the one place that sends it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl fmt::Display for AppUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.transport {
+            Transport::Http { .. } => write!(f, "http://{}{}", self.authority, self.path),
+            Transport::Https { .. } => write!(f, "https://{}{}", self.authority, self.path),
+            Transport::Unix { socket } => write!(f, "unix:{}:{}", socket.display(), self.path),
+        }
+    }
+}

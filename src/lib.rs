@@ -1,1 +1,5 @@
-//! placeholder
+//! mllp-bridge
+pub mod config;
+pub mod hl7;
+pub mod mllp;
+pub mod telemetry;

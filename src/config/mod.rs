@@ -17,11 +17,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub mod raw;
-pub mod parse;
+
+
 pub mod status;
 
-pub use parse::{ConfigError, Source, load};
+
 pub use status::{Answer, StatusTable, Verdict};
 
 /// Everything that `run` needs, checked.

@@ -1,0 +1,186 @@
+//! Every value that a metric label or a log field of a fixed set can take.
+//!
+//! They are enums, and they live here rather than with the code that detects them, so that nothing that came
+//! off a wire can become a label: a label is one of these, or a name from the configuration.
+
+/// A fixed set of label values.
+pub trait Label: Copy + 'static {
+    /// All values, in the order of their [`index`](Label::index).
+    const ALL: &'static [Self];
+    /// As it appears in metrics and logs: `snake_case`.
+    fn label(self) -> &'static str;
+    /// Its place in [`ALL`](Label::ALL).
+    fn index(self) -> usize;
+}
+
+macro_rules! labels {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$doc])* $variant),+ }
+
+        impl Label for $name {
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
+            fn label(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+            fn index(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+labels! {
+    /// What a peer did that the standard does not say, and the bridge put up with or refused.
+    Deviation {
+        /// Bytes outside a block.
+        JunkBeforeStart = "junk_before_start",
+        /// `FS` and then `LF`.
+        EndLf = "end_lf",
+        /// `FS CR LF`.
+        EndCrLf = "end_cr_lf",
+        /// `FS` with no CR before the next block, an idle spell or the end of the connection.
+        EndWithoutCr = "end_without_cr",
+        /// `VT VT`.
+        DoubledStart = "doubled_start",
+        /// `FS CR FS CR`.
+        DoubledEnd = "doubled_end",
+        /// `VT` in the middle of a block: the sender began anew, and the part before it was dropped.
+        Restarted = "restarted",
+        /// The connection ended inside a block.
+        Truncated = "truncated",
+        /// A block over `max_message_bytes`.
+        Oversized = "oversized",
+        /// Segments end in LF.
+        LfTerminator = "lf_terminator",
+        /// Segments end in CR LF.
+        CrLfTerminator = "cr_lf_terminator",
+        /// White space, a byte order mark or an empty line before `MSH`.
+        LeadingBytes = "leading_bytes",
+        /// MSH-2 has fewer than four characters.
+        ShortMsh2 = "short_msh2",
+        /// MSH-15 or MSH-16 ask for enhanced mode, which is answered in original mode.
+        EnhancedMode = "enhanced_mode",
+        /// MSH-18 says one thing and the bytes another.
+        CharsetMismatch = "charset_mismatch",
+        /// MSH-18 names a character set by something that table 0211 does not hold.
+        CharsetAlias = "charset_alias",
+    }
+}
+
+labels! {
+    /// Why a message was answered without asking the app, or not answered at all.
+    Refusal {
+        /// Larger than `max_message_bytes`.
+        TooLarge = "too_large",
+        /// Does not begin with MSH, and holds no control ID that could be answered.
+        NotHl7 = "not_hl7",
+        /// MSH-10 is empty.
+        NoControlId = "no_control_id",
+        /// MSH-10 holds bytes that cannot be sent back in a block.
+        BadControlId = "bad_control_id",
+        /// FHS/BHS, or several MSH in one block.
+        Batch = "batch",
+        /// MSH-18 names a character set that is not carried.
+        Charset = "charset",
+        /// XML (v2.xml, v3, CDA).
+        Xml = "xml",
+    }
+}
+
+labels! {
+    /// Why a connection ended.
+    Closed {
+        /// The peer closed it between blocks.
+        Peer = "peer",
+        /// It ended without one byte: a probe of a load balancer or a kubelet.
+        Probe = "probe",
+        /// No byte for `idle_timeout`.
+        Idle = "idle_timeout",
+        /// A block took longer than `frame_timeout`.
+        FrameTimeout = "frame_timeout",
+        /// The peer did not take its ACK in `write_timeout`.
+        WriteTimeout = "write_timeout",
+        /// The connection broke.
+        Error = "error",
+        /// HTTP on an MLLP port.
+        LooksLikeHttp = "looks_like_http",
+        /// TLS on a port without TLS.
+        LooksLikeTls = "looks_like_tls",
+        /// A PROXY protocol header that no one asked for.
+        LooksLikeProxy = "looks_like_proxy",
+        /// Nothing like MLLP in the first 64 KiB.
+        NotMllp = "not_mllp",
+        /// A block that is not HL7 and cannot be answered.
+        NotHl7 = "not_hl7",
+        /// `ack.unavailable: close`.
+        Unavailable = "unavailable",
+        /// The bridge is draining.
+        Drain = "drain",
+        /// The drain's deadline passed.
+        Forced = "forced",
+    }
+}
+
+labels! {
+    /// How one exchange with the app ended.
+    Outcome {
+        /// The app took the message.
+        Accepted = "accepted",
+        /// The app, or the bridge for it, refused it.
+        Rejected = "rejected",
+        /// Nobody answered for it in time.
+        Unavailable = "unavailable",
+        /// The exchange ended without a result; never expected.
+        Failed = "failed",
+    }
+}
+
+labels! {
+    /// MSA-1.
+    AckLabel {
+        /// AA.
+        Aa = "AA",
+        /// AE.
+        Ae = "AE",
+        /// AR.
+        Ar = "AR",
+    }
+}
+
+labels! {
+    /// Why one attempt to deliver did not settle a message.
+    Attempt {
+        /// The name of the app's host did not resolve.
+        Dns = "dns",
+        /// Nobody listens at the app's address.
+        Refused = "refused",
+        /// No connection in `connect_timeout`.
+        ConnectTimeout = "connect_timeout",
+        /// The connection broke before the answer was whole.
+        Reset = "reset",
+        /// No answer in `deliver.timeout`.
+        Timeout = "timeout",
+        /// The answer is not HTTP.
+        Garbage = "garbage",
+        /// The answer is larger than `max_response_bytes`.
+        TooLarge = "response_too_large",
+        /// A status that the table counts as unavailable.
+        Status = "status",
+        /// TLS failed.
+        Tls = "tls",
+    }
+}
+
+labels! {
+    /// Results of a configuration reload.
+    Reload {
+        /// The new settings are in force.
+        Applied = "applied",
+        /// The file has errors; the old settings stay.
+        Failed = "failed",
+        /// Some of the change needs a restart; the rest is in force.
+        Partial = "needs_restart",
+    }
+}

@@ -1,0 +1,2 @@
+//! What the bridge tells about itself.
+pub mod labels;

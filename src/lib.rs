@@ -1,6 +1,9 @@
 //! mllp-bridge
 pub mod config;
+pub mod deliver;
 pub mod envelope;
 pub mod hl7;
 pub mod mllp;
+pub mod net;
+pub mod runtime;
 pub mod telemetry;

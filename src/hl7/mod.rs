@@ -15,6 +15,7 @@ pub mod charset;
 pub mod escape;
 pub mod header;
 pub mod index;
+pub mod own_ack;
 pub mod path;
 pub mod scan;
 pub mod split;

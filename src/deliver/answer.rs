@@ -1,0 +1,250 @@
+//! What the app's HTTP answer means: the status table first, then what the body adds.
+//!
+//! | body | adds |
+//! | --- | --- |
+//! | HL7 on a 2xx | the app's own acknowledgement, checked |
+//! | `{"ack": {"code": "AE", "text": …, "errors": […]}}` on a 2xx | its code instead of the table's |
+//! | `application/problem+json` (RFC 9457) | one fault for the problem, or one for each of its `errors` |
+//! | FHIR `OperationOutcome` | one fault for each issue |
+
+use super::outcome::{Answer, Failure, Outcome, Rejection};
+use super::response::{Content, Response};
+use crate::config::{Answer as Row, Verdict as RowVerdict};
+use crate::hl7::ack::{Fault, Severity, Verdict};
+use crate::hl7::own_ack;
+use crate::hl7::path::Path;
+use crate::telemetry::labels::Attempt;
+use serde_json::Value;
+
+/// What an answer is judged against.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// MSH-10, verbatim.
+    pub control_id: &'a [u8],
+    /// The block characters of the peer's connection.
+    pub start: u8,
+    /// The same.
+    pub end: u8,
+}
+
+/// The outcome of one answer. An [`Outcome::Unavailable`] is for the caller to try again.
+pub fn judge(response: &Response, body: &[u8], row: Row, asked: Asked<'_>) -> Outcome {
+    let json = match response.content {
+        Content::Json if !body.is_empty() => serde_json::from_slice::<Value>(body).ok(),
+        _ => None,
+    };
+    if row.verdict == RowVerdict::Accept {
+        let is_hl7 = response.content == Content::Hl7 || body.starts_with(b"MSH");
+        if is_hl7 && !(body.is_empty() && !response.cut) {
+            return own(response, body, asked);
+        }
+        return match json.as_ref().and_then(|json| json.get("ack")) {
+            Some(ack) => built(ack, response.status),
+            None => Outcome::Accepted(Answer::default()),
+        };
+    }
+    let mut faults = json.as_ref().map(|json| faults(json, row.condition)).unwrap_or_default();
+    if faults.is_empty() {
+        let text = format!("the application answered HTTP {}", response.status);
+        faults.push(Fault { condition: row.condition, text, ..Fault::default() });
+    }
+    match row.verdict {
+        RowVerdict::Unavailable => Outcome::Unavailable(Failure {
+            reason: Attempt::Status,
+            status: Some(response.status),
+            faults,
+            attempts: 1,
+        }),
+        RowVerdict::Reject => rejected(true, faults, response.status),
+        RowVerdict::Error | RowVerdict::Accept => rejected(false, faults, response.status),
+    }
+}
+
+fn rejected(unsupported: bool, faults: Vec<Fault>, status: u16) -> Outcome {
+    Outcome::Rejected(Rejection { unsupported, faults, own: None, status })
+}
+
+/// The app did something that it should not have; its message stays unacknowledged.
+fn app_fault(text: &str, status: u16) -> Outcome {
+    let fault = Fault { condition: 207, text: text.to_owned(), ..Fault::default() };
+    rejected(false, vec![fault], status)
+}
+
+fn own(response: &Response, body: &[u8], asked: Asked<'_>) -> Outcome {
+    if response.cut {
+        return app_fault("the application's answer is larger than max_response_bytes", response.status);
+    }
+    let own = Some(body.to_vec());
+    match own_ack::check(body, asked.control_id, asked.start, asked.end) {
+        Ok(Verdict::Accepted) => Outcome::Accepted(Answer { own, text: None }),
+        Ok(verdict @ (Verdict::Error | Verdict::Rejected)) => Outcome::Rejected(Rejection {
+            unsupported: verdict == Verdict::Rejected,
+            faults: Vec::new(),
+            own,
+            status: response.status,
+        }),
+        Err(error) => app_fault(&error.to_string(), response.status),
+    }
+}
+
+/// `{"ack": {…}}`
+fn built(ack: &Value, status: u16) -> Outcome {
+    let text = ack.get("text").and_then(Value::as_str).map(str::to_owned);
+    let errors = ack.get("errors").and_then(Value::as_array);
+    let mut faults: Vec<Fault> = errors.into_iter().flatten().map(|error| fault(error, 207)).collect();
+    let unsupported = match ack.get("code").and_then(Value::as_str) {
+        Some("AA" | "CA") => return Outcome::Accepted(Answer { own: None, text }),
+        Some("AE" | "CE") => false,
+        Some("AR" | "CR") => true,
+        _ => return app_fault("ack.code of the application's answer is not an acknowledgement code", status),
+    };
+    if faults.is_empty() {
+        let text = text.unwrap_or_else(|| "the application refused the message".into());
+        faults.push(Fault { condition: 207, text, ..Fault::default() });
+    }
+    rejected(unsupported, faults, status)
+}
+
+/// The faults that a problem or an OperationOutcome names.
+fn faults(json: &Value, condition: u16) -> Vec<Fault> {
+    if json.get("resourceType").and_then(Value::as_str) == Some("OperationOutcome") {
+        let issues = json.get("issue").and_then(Value::as_array);
+        return issues.into_iter().flatten().map(|issue| from_issue(issue, condition)).collect();
+    }
+    let errors = json.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if errors.is_empty() {
+        let text = ["detail", "title"].into_iter().any(|key| json.get(key).is_some_and(Value::is_string));
+        return if text { vec![fault(json, condition)] } else { Vec::new() };
+    }
+    errors.iter().map(|error| fault(error, condition)).collect()
+}
+
+/// A problem, or an entry of one: a string, or an object with `detail`, `location`, `condition`, `code`, `severity`.
+fn fault(value: &Value, condition: u16) -> Fault {
+    if let Some(text) = value.as_str() {
+        return Fault { condition, text: text.to_owned(), ..Fault::default() };
+    }
+    let text = |keys: &[&str]| keys.iter().find_map(|key| value.get(key).and_then(Value::as_str));
+    let own_condition = value.get("condition").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+    Fault {
+        location: text(&["location", "pointer", "field", "path"]).and_then(location),
+        condition: own_condition.filter(|code| is_condition(*code)).unwrap_or(condition),
+        text: text(&["detail", "text", "message", "title"]).unwrap_or_default().to_owned(),
+        app_code: code(value.get("code")),
+        severity: severity(text(&["severity"])),
+    }
+}
+
+fn from_issue(issue: &Value, condition: u16) -> Fault {
+    let first = |key: &str| issue.get(key).and_then(|list| list.get(0)).and_then(Value::as_str);
+    let text = issue.get("diagnostics").or_else(|| issue.get("details").and_then(|details| details.get("text")));
+    Fault {
+        location: first("expression").or_else(|| first("location")).and_then(location),
+        condition,
+        text: text.and_then(Value::as_str).unwrap_or_default().to_owned(),
+        app_code: code(issue.get("code")),
+        severity: severity(issue.get("severity").and_then(Value::as_str)),
+    }
+}
+
+fn code(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::String(code)) => code.clone(),
+        Some(Value::Number(code)) => code.to_string(),
+        _ => String::new(),
+    }
+}
+
+fn severity(text: Option<&str>) -> Severity {
+    match text {
+        Some("warning" | "W") => Severity::Warning,
+        Some("information" | "I") => Severity::Information,
+        _ => Severity::Error,
+    }
+}
+
+fn location(text: &str) -> Option<Path> {
+    text.parse().ok()
+}
+
+fn is_condition(code: u16) -> bool {
+    matches!(code, 100..=104 | 198..=207)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::StatusTable;
+
+    fn judge_body(status: u16, content: Content, body: &str) -> Outcome {
+        let response = Response { status, content, retry_after: None, reusable: true, cut: false };
+        let asked = Asked { control_id: b"7", start: 0x0B, end: 0x1C };
+        judge(&response, body.as_bytes(), StatusTable::default().get(status), asked)
+    }
+
+    fn faults_of(outcome: Outcome) -> Vec<String> {
+        let (Outcome::Rejected(Rejection { faults, .. }) | Outcome::Unavailable(Failure { faults, .. })) = outcome
+        else {
+            panic!("not refused: {outcome:?}")
+        };
+        let place = |fault: &Fault| fault.location.as_ref().map(ToString::to_string).unwrap_or_default();
+        faults
+            .iter()
+            .map(|fault| format!("{} {} {} {}", place(fault), fault.condition, fault.app_code, fault.text))
+            .collect()
+    }
+
+    #[test]
+    fn bodies_that_say_what_is_wrong() {
+        for (status, body, expected) in [
+            (422, r#"{"title":"Invalid","detail":"no patient"}"#, vec![" 102  no patient"]),
+            (422, r#"{"title":"Invalid","errors":[{"detail":"empty","location":"PID.3.1","code":"E1","condition":101},"x"]}"#,
+                vec!["PID-3.1 101 E1 empty", " 102  x"]),
+            (400, r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"required","diagnostics":"no id","expression":["PID-3"]},{"severity":"warning","code":"value","details":{"text":"odd"},"location":["Patient.id"]}]}"#,
+                vec!["PID-3 102 required no id", " 102 value odd"]),
+            (503, r#"{"detail":"busy"}"#, vec![" 207  busy"]),
+            (500, "not json", vec![" 207  the application answered HTTP 500"]),
+            (409, "[]", vec![" 205  the application answered HTTP 409"]),
+            (404, r#"{"detail":7}"#, vec![" 200  the application answered HTTP 404"]),
+            (422, r#"{"errors":[{"detail":"x","condition":9,"location":"/data/x"}]}"#, vec![" 102  x"]),
+        ] {
+            assert_eq!(faults_of(judge_body(status, Content::Json, body)), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_an_acknowledgement() {
+        let ack = "MSH|^~\\&|A|B|C|D|2026||ACK|1|P|2.5\rMSA|AE|7\r";
+        match judge_body(200, Content::Hl7, ack) {
+            Outcome::Rejected(Rejection { own: Some(own), unsupported: false, .. }) => {
+                assert_eq!(own, ack.as_bytes());
+            }
+            other => panic!("{other:?}"),
+        }
+        let positive = ack.replace("AE", "AA");
+        assert!(matches!(judge_body(200, Content::Other, &positive), Outcome::Accepted(Answer { own: Some(_), .. })));
+        let foreign = positive.replace("|7", "|8");
+        assert_eq!(
+            faults_of(judge_body(200, Content::Hl7, &foreign)),
+            [" 207  MSA-2 of the application's answer is not the message's control ID"]
+        );
+        assert!(matches!(judge_body(200, Content::Hl7, ""), Outcome::Accepted(Answer { own: None, .. })));
+    }
+
+    #[test]
+    fn an_answer_that_says_how_to_acknowledge() {
+        let built = |body| judge_body(200, Content::Json, body);
+        assert!(matches!(built("{}"), Outcome::Accepted(_)));
+        match built(r#"{"ack":{"code":"AA","text":"filed"}}"#) {
+            Outcome::Accepted(Answer { text, .. }) => assert_eq!(text.as_deref(), Some("filed")),
+            other => panic!("{other:?}"),
+        }
+        let refused = built(r#"{"ack":{"code":"AR","text":"no","errors":[{"detail":"bad","location":"PV1-2"}]}}"#);
+        assert!(matches!(refused, Outcome::Rejected(Rejection { unsupported: true, .. })));
+        assert_eq!(faults_of(refused), ["PV1-2 207  bad"]);
+        assert_eq!(
+            faults_of(built(r#"{"ack":{"code":"yes"}}"#)),
+            [" 207  ack.code of the application's answer is not an acknowledgement code"]
+        );
+    }
+}

@@ -1,0 +1,27 @@
+//! Brings a message to the app and says what became of it.
+//!
+//! Owns attempts, timeouts, retries, and reading the app's answer. Must not know: acknowledgement codes, frames, who the peer
+//! is beyond its address.
+//!
+//! ```text
+//!            ┌── local: http://, unix:   our own client, one connection per MLLP connection
+//! attempt ───┤
+//!            └── remote: https://        reqwest
+//!    │
+//!    ▼
+//! answer: status table, problem+json, the app's own acknowledgement ──► Outcome
+//! ```
+
+pub mod answer;
+pub mod chunked;
+pub mod health;
+pub mod local;
+pub mod outcome;
+pub mod remote;
+pub mod request;
+pub mod response;
+pub mod retry;
+
+pub use outcome::{Answer, Failure, Outcome, Rejection};
+pub use request::Route;
+pub use retry::{App, Delivery, Exchange, Space};

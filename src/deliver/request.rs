@@ -1,0 +1,98 @@
+//! The request's head: what is the same for every message of a listener is written once, the rest per message.
+
+use crate::config::{Delivery, Format, TraceParent};
+use crate::envelope::{EventId, Shape, Source, cloudevents};
+
+/// A listener's delivery settings, and the part of the head that they fix.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The settings.
+    pub delivery: Delivery,
+    fixed: Vec<u8>,
+}
+
+impl Route {
+    /// Prepares a listener's requests.
+    pub fn new(delivery: Delivery) -> Self {
+        let url = &delivery.url;
+        let content_type = match delivery.format {
+            Format::CloudEvents => "Content-Type: application/cloudevents+json; charset=UTF-8\r\n",
+            Format::CloudEventsBinary => "Content-Type: application/json\r\n",
+            // With a charset, which depends on the message.
+            Format::Raw => "",
+        };
+        let authorization = match &url.basic_auth {
+            Some(secret) => format!("Authorization: {}\r\n", secret.expose()),
+            None => String::new(),
+        };
+        let fixed = format!(
+            "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: mllp-bridge/{}\r\n\
+             Accept: application/hl7-v2, application/json, application/problem+json\r\n{authorization}{content_type}",
+            url.path,
+            url.authority,
+            env!("CARGO_PKG_VERSION"),
+        );
+        Self { fixed: fixed.into_bytes(), delivery }
+    }
+
+    /// Which halves of the envelope the app wants; `None` for the bare bytes.
+    pub fn shape(&self) -> Option<Shape> {
+        let Delivery { raw, parsed, .. } = self.delivery;
+        match self.delivery.format {
+            Format::CloudEvents => Some(Shape { structured: true, raw, parsed }),
+            Format::CloudEventsBinary => Some(Shape { structured: false, raw, parsed }),
+            Format::Raw => None,
+        }
+    }
+
+    /// Appends the head of one message's request, up to and with the empty line.
+    pub fn write_head(&self, head: &mut Vec<u8>, source: &Source<'_>, length: u64) {
+        head.extend_from_slice(&self.fixed);
+        match self.delivery.format {
+            Format::CloudEvents => {}
+            Format::CloudEventsBinary => source.push_headers(head),
+            Format::Raw => {
+                head.extend_from_slice(b"Content-Type: application/hl7-v2; charset=");
+                head.extend_from_slice(crate::hl7::charset::name(source.reading.charset).as_bytes());
+                head.extend_from_slice(b"\r\n");
+            }
+        }
+        head.extend_from_slice(b"X-Forwarded-For: ");
+        head.extend_from_slice(source.peer.as_bytes());
+        head.extend_from_slice(b"\r\nX-HL7-Control-Id: ");
+        cloudevents::push_header_value(head, source.header.control_id());
+        head.extend_from_slice(b"\r\nIdempotency-Key: ");
+        push_idempotency_key(head, &source.id);
+        match self.delivery.traceparent {
+            TraceParent::Sampled => push_traceparent(head, b'1'),
+            TraceParent::Unsampled => push_traceparent(head, b'0'),
+            TraceParent::Off => {}
+        }
+        head.extend_from_slice(b"\r\nContent-Length: ");
+        head.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+        head.extend_from_slice(b"\r\n\r\n");
+    }
+}
+
+fn push_idempotency_key(head: &mut Vec<u8>, id: &EventId<'_>) {
+    id.push_header(head);
+}
+
+/// W3C Trace Context: a new trace for every message, since MLLP carries none to continue.
+fn push_traceparent(head: &mut Vec<u8>, sampled: u8) {
+    head.extend_from_slice(b"\r\ntraceparent: 00-");
+    // All zeros would be invalid; one bit makes sure.
+    push_hex(head, fastrand::u64(..) | 1);
+    push_hex(head, fastrand::u64(..));
+    head.push(b'-');
+    push_hex(head, fastrand::u64(..) | 1);
+    head.extend_from_slice(&[b'-', b'0', sampled]);
+}
+
+fn push_hex(out: &mut Vec<u8>, value: u64) {
+    let mut hex = [0; 16];
+    for (at, digit) in hex.iter_mut().enumerate() {
+        *digit = b"0123456789abcdef"[(value >> (60 - 4 * at)) as usize & 15];
+    }
+    out.extend_from_slice(&hex);
+}

@@ -1,0 +1,256 @@
+//! Attempts until a message is settled or its deadline comes.
+
+use super::answer::{self, Asked};
+use super::health::Health;
+use super::local::{self, Body, Bounds};
+use super::outcome::{Failure, Outcome};
+use super::remote;
+use super::request::Route;
+use super::response::Response;
+use crate::config::{Retry, Transport};
+use crate::envelope::{Envelope, Source};
+use crate::hl7::ack::Fault;
+use crate::runtime::{Alarm, Drain, Phase};
+use crate::telemetry::ListenerMetrics;
+use crate::telemetry::labels::Attempt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+
+/// An envelope up to this size is held whole. A larger one is made twice: once to know its length and once to be sent.
+const WHOLE: usize = 4 * 1024 * 1024;
+/// Pieces for the first of the two.
+const PIECE: usize = 256 * 1024;
+/// Left of a drain's time to write the last ACK.
+const DRAIN_MARGIN: Duration = Duration::from_millis(250);
+
+/// One listener's app, shared by its connections.
+#[derive(Debug)]
+pub struct App {
+    /// Where it is and how it is asked.
+    pub route: Route,
+    /// Whether it can be reached.
+    pub health: Arc<Health>,
+    remote: Option<remote::Client>,
+}
+
+impl App {
+    /// Prepares delivery; `health` lives on over reloads.
+    ///
+    /// # Errors
+    /// If the app is behind TLS and the system's trust store cannot be used.
+    pub fn new(route: Route, health: Arc<Health>) -> Result<Self, reqwest::Error> {
+        let delivery = &route.delivery;
+        let remote = match delivery.url.transport {
+            Transport::Https { .. } => Some(remote::Client::new(delivery.connect_timeout, delivery.idle_timeout)?),
+            Transport::Http { .. } | Transport::Unix { .. } => None,
+        };
+        Ok(Self { route, health, remote })
+    }
+
+    /// Whether it can be reached now: what a probe asks when no message does.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn probe(&self) -> Result<(), Attempt> {
+        local::probe(&self.route.delivery.url, self.route.delivery.connect_timeout).await
+    }
+}
+
+/// One message on its way.
+#[derive(Debug)]
+pub struct Exchange<'e> {
+    /// The message, and what is known of it.
+    pub source: Source<'e>,
+    /// What its answer is judged against.
+    pub asked: Asked<'e>,
+    /// No attempt outlives this.
+    pub deadline: Instant,
+    /// Shortens the deadline.
+    pub drain: &'e Drain,
+    /// Counts attempts.
+    pub metrics: &'e ListenerMetrics,
+}
+
+/// Buffers of one delivery, all empty.
+#[derive(Debug)]
+pub struct Space<'s> {
+    /// For the request's head.
+    pub head: &'s mut Vec<u8>,
+    /// For its body.
+    pub body: &'s mut Vec<u8>,
+    /// For the answer's body.
+    pub response: &'s mut Vec<u8>,
+}
+
+/// One MLLP connection's side of delivery.
+#[derive(Debug, Default)]
+pub struct Delivery {
+    connection: local::Connection,
+}
+
+impl Delivery {
+    /// Closes the app's connection if it has been idle too long; returns when it will have been.
+    pub fn expire(&mut self, now: Instant, idle: Duration) -> Option<Instant> {
+        self.connection.expire(now, idle)
+    }
+
+    /// Delivers one message.
+    pub async fn deliver(
+        &mut self,
+        app: &App,
+        exchange: &Exchange<'_>,
+        alarm: &mut Alarm,
+        space: Space<'_>,
+    ) -> Outcome {
+        let Space { head, body, response } = space;
+        let (body, length) = match app.route.shape() {
+            None => (Body::Whole(exchange.source.message), exchange.source.message.len() as u64),
+            Some(shape) => {
+                let limit = if app.remote.is_some() { usize::MAX } else { WHOLE };
+                prepare(Envelope::new(exchange.source, shape), body, limit)
+            }
+        };
+        app.route.write_head(head, &exchange.source, length);
+
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            response.clear();
+            let started = Instant::now();
+            let result = self.attempt(app, exchange, head, &body, alarm, response, started).await;
+            exchange.metrics.delivery.observe(started.elapsed().as_secs_f64());
+            app.health.saw(result, exchange.metrics);
+            let (failure, retry_after) = match result {
+                Ok(answer) => {
+                    let row = app.route.delivery.status.get(answer.status);
+                    match answer::judge(&answer, response, row, exchange.asked) {
+                        Outcome::Unavailable(failure) => (failure, answer.retry_after),
+                        settled => return settled,
+                    }
+                }
+                Err(reason) => (unreached(reason), None),
+            };
+            exchange.metrics.attempts_failed.of(failure.reason).inc();
+            let wait = wait_before(app.route.delivery.retry, attempts, retry_after);
+            if !pause(exchange, wait).await {
+                return Outcome::Unavailable(Failure { attempts, ..failure });
+            }
+            exchange.metrics.retries.inc();
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "private; one attempt's parts")]
+    async fn attempt(
+        &mut self,
+        app: &App,
+        exchange: &Exchange<'_>,
+        head: &[u8],
+        body: &Body<'_, '_>,
+        alarm: &mut Alarm,
+        response: &mut Vec<u8>,
+        now: Instant,
+    ) -> Result<Response, Attempt> {
+        let delivery = &app.route.delivery;
+        let deadline = exchange.deadline.min(now + delivery.timeout);
+        if let (Some(client), Body::Whole(body)) = (&app.remote, body) {
+            let body = body.to_vec();
+            return client
+                .exchange(&delivery.url, head, body, deadline, delivery.max_response_bytes, response)
+                .await;
+        }
+        let bounds = Bounds {
+            connect: delivery.connect_timeout,
+            deadline,
+            idle: delivery.idle_timeout,
+            max_response: delivery.max_response_bytes,
+        };
+        self.connection.exchange(&delivery.url, head, body, bounds, alarm, response).await
+    }
+}
+
+/// Writes the envelope, or its beginning and its length if it is too large to be held.
+fn prepare<'b, 'm>(mut envelope: Envelope<'m>, out: &'b mut Vec<u8>, limit: usize) -> (Body<'b, 'm>, u64) {
+    if envelope.fill(out, limit) {
+        let length = out.len() as u64;
+        return (Body::Whole(out), length);
+    }
+    let mut length = out.len() as u64;
+    let mut rest = envelope.clone();
+    let mut piece = Vec::with_capacity(PIECE + PIECE / 4);
+    loop {
+        piece.clear();
+        let done = rest.fill(&mut piece, PIECE);
+        length += piece.len() as u64;
+        if done {
+            return (Body::Begun(out, envelope), length);
+        }
+    }
+}
+
+fn unreached(reason: Attempt) -> Failure {
+    let text = match reason {
+        Attempt::Dns => "the application's host name does not resolve",
+        Attempt::Refused => "the application is not listening",
+        Attempt::ConnectTimeout => "the application cannot be reached",
+        Attempt::Reset => "the application closed the connection before it had answered",
+        Attempt::Timeout => "the application did not answer in time",
+        Attempt::Garbage => "the application's answer is not HTTP",
+        Attempt::TooLarge => "the application's answer is too large",
+        Attempt::Tls => "the TLS connection to the application failed",
+        Attempt::Status => "the application is unavailable",
+    };
+    let fault = Fault { condition: 207, text: text.into(), ..Fault::default() };
+    Failure { reason, status: None, faults: vec![fault], attempts: 1 }
+}
+
+/// Exponential, with half of it random, so that connections that failed together do not come back together.
+fn wait_before(retry: Retry, attempts: u32, retry_after: Option<Duration>) -> Duration {
+    let doubled = retry.initial.saturating_mul(1 << (attempts - 1).min(20));
+    let wait = doubled.min(retry.max);
+    let jittered = wait.mul_f64(0.5 + 0.5 * fastrand::f64());
+    jittered.max(retry_after.unwrap_or_default())
+}
+
+/// Waits before the next attempt; `false` if the deadline leaves no time for one.
+async fn pause(exchange: &Exchange<'_>, wait: Duration) -> bool {
+    let until = Instant::now() + wait;
+    let in_time = |phase: Phase| match phase {
+        Phase::Running => until < exchange.deadline,
+        Phase::Draining(cut) => until < exchange.deadline && until + DRAIN_MARGIN < cut,
+    };
+    let phase = exchange.drain.phase();
+    if !in_time(phase) {
+        return false;
+    }
+    if phase != Phase::Running {
+        sleep_until(until).await;
+        return true;
+    }
+    tokio::select! {
+        () = sleep_until(until) => true,
+        _ = exchange.drain.begun() => {
+            if !in_time(exchange.drain.phase()) {
+                return false;
+            }
+            sleep_until(until).await;
+            true
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_most_and_honour_retry_after() {
+        let retry = Retry { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
+        for (attempts, most) in [(1, 100), (2, 200), (3, 400), (5, 1600), (6, 2000), (4_000_000, 2000)] {
+            let wait = wait_before(retry, attempts, None).as_millis();
+            assert!(wait <= most && wait >= most / 2, "after attempt {attempts}: {wait} ms");
+        }
+        assert_eq!(wait_before(retry, 1, Some(Duration::from_secs(7))), Duration::from_secs(7));
+        assert!(wait_before(retry, 6, Some(Duration::from_millis(1))) >= Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,5 @@
+//! Sockets: how they are opened and what is set on them.
+//!
+//! Must not know: MLLP, HL7, HTTP.
+
+pub mod socket;

@@ -1,0 +1,14 @@
+//! Small parts that the stations of the line share: a timer that costs nothing, the drain signal, buffers and their bounds, and
+//! the clock.
+//!
+//! Must not know: MLLP, HL7, HTTP.
+
+pub mod alarm;
+pub mod buffers;
+pub mod clock;
+pub mod drain;
+
+pub use alarm::{Alarm, Elapsed};
+pub use buffers::{Budget, Buffers, Scratch};
+pub use clock::Clock;
+pub use drain::{Drain, Phase};

@@ -1,0 +1,85 @@
+//! The record of one exchange: it is begun when a frame is whole, and however it ends, it is counted once.
+
+use super::ListenerMetrics;
+use super::labels::{AckLabel, Outcome};
+use tokio::time::Instant;
+
+/// What is known of an exchange. If it is dropped before [`written`](Self::written) or [`unanswered`](Self::unanswered),
+/// it counts as failed; if its outcome was known by then, its ACK counts as unwritten.
+#[must_use = "an exchange that nobody finishes is counted as failed"]
+#[derive(Debug)]
+pub struct ExchangeRecord<'m> {
+    metrics: &'m ListenerMetrics,
+    /// When the frame's last byte had come.
+    pub started: Instant,
+    settled: Option<(Outcome, AckLabel)>,
+    finished: bool,
+}
+
+impl<'m> ExchangeRecord<'m> {
+    /// A frame is whole.
+    pub fn begin(metrics: &'m ListenerMetrics, started: Instant) -> Self {
+        metrics.in_flight.inc();
+        Self { metrics, started, settled: None, finished: false }
+    }
+
+    /// The outcome is known, and the ACK with this code is about to be written.
+    pub fn settle(&mut self, outcome: Outcome, ack: AckLabel) {
+        self.metrics.messages.of(outcome).inc();
+        self.settled = Some((outcome, ack));
+    }
+
+    /// The ACK is with the peer's kernel.
+    pub fn written(mut self, now: Instant) {
+        self.finished = true;
+        if let Some((_, ack)) = self.settled {
+            self.metrics.acks.of(ack).inc();
+        }
+        self.metrics.exchange.observe(now.duration_since(self.started).as_secs_f64());
+    }
+
+    /// Nothing is answered, because the configuration says so or because there is nothing to match an answer with.
+    pub fn unanswered(mut self, outcome: Outcome) {
+        self.finished = true;
+        self.metrics.messages.of(outcome).inc();
+    }
+}
+
+impl Drop for ExchangeRecord<'_> {
+    fn drop(&mut self) {
+        self.metrics.in_flight.dec();
+        match (self.finished, self.settled) {
+            (true, _) => {}
+            (false, Some(_)) => self.metrics.ack_unwritten.inc(),
+            (false, None) => self.metrics.messages.of(Outcome::Failed).inc(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Metrics;
+
+    #[test]
+    fn whatever_happens_to_it_an_exchange_is_counted_once() {
+        let metrics = Metrics::new("0").unwrap().listener("a");
+        let now = Instant::now();
+        drop(ExchangeRecord::begin(&metrics, now));
+        assert_eq!(metrics.messages.of(Outcome::Failed).get(), 1);
+
+        let mut record = ExchangeRecord::begin(&metrics, now);
+        record.settle(Outcome::Accepted, AckLabel::Aa);
+        drop(record);
+        assert_eq!(metrics.ack_unwritten.get(), 1);
+        assert_eq!(metrics.acks.of(AckLabel::Aa).get(), 0);
+
+        let mut record = ExchangeRecord::begin(&metrics, now);
+        record.settle(Outcome::Accepted, AckLabel::Aa);
+        assert_eq!(metrics.in_flight.get(), 1);
+        record.written(now);
+        assert_eq!(metrics.acks.of(AckLabel::Aa).get(), 1);
+        assert_eq!(metrics.messages.of(Outcome::Accepted).get(), 2);
+        assert_eq!((metrics.in_flight.get(), metrics.ack_unwritten.get()), (0, 1));
+    }
+}

@@ -3,6 +3,7 @@ pub mod config;
 pub mod deliver;
 pub mod envelope;
 pub mod hl7;
+pub mod inbound;
 pub mod mllp;
 pub mod net;
 pub mod runtime;

@@ -1,0 +1,108 @@
+//! What the bridge can tell of a message before the app is asked: whether it can be answered, delivered whole and read as text.
+
+use super::exchange::Frame;
+use crate::config::{Charset, Session};
+use crate::envelope::Warning;
+use crate::hl7::ack::{Fault, Verdict, can_echo};
+use crate::hl7::charset::{self, Reading};
+use crate::hl7::{Header, Terminator};
+use crate::telemetry::labels::{Deviation, Refusal};
+use memchr::memmem;
+
+/// Looks at a message whose header could be read.
+///
+/// # Errors
+/// Why the app is not asked.
+pub fn admit(
+    message: &[u8],
+    header: &Header<'_>,
+    frame: &Frame,
+    is_batch: bool,
+    session: &Session,
+    deviations: &mut Vec<Deviation>,
+) -> Result<Reading, Refusal> {
+    note(header, deviations);
+    if header.control_id().is_empty() {
+        return Err(Refusal::NoControlId);
+    }
+    if !can_echo(header.control_id()) {
+        return Err(Refusal::BadControlId);
+    }
+    if matches!(frame, Frame::Oversized(_)) {
+        return Err(Refusal::TooLarge);
+    }
+    if is_batch || holds_another(message, header) {
+        return Err(Refusal::Batch);
+    }
+    let reading = charset::read(message, header, session.charset).map_err(|_| Refusal::Charset)?;
+    if reading.mismatch {
+        deviations.push(Deviation::CharsetMismatch);
+    }
+    if reading.alias {
+        deviations.push(Deviation::CharsetAlias);
+    }
+    Ok(reading)
+}
+
+fn note(header: &Header<'_>, deviations: &mut Vec<Deviation>) {
+    match header.terminator {
+        Terminator::Cr => {}
+        Terminator::CrLf => deviations.push(Deviation::CrLfTerminator),
+        Terminator::Lf => deviations.push(Deviation::LfTerminator),
+    }
+    if header.leading > 0 {
+        deviations.push(Deviation::LeadingBytes);
+    }
+    if header.field(2).len() < 4 {
+        deviations.push(Deviation::ShortMsh2);
+    }
+    if !header.field(15).is_empty() || !header.field(16).is_empty() {
+        deviations.push(Deviation::EnhancedMode);
+    }
+}
+
+/// Whether a second message begins in the same block: to deliver both as one would mix two patients.
+fn holds_another(message: &[u8], header: &Header<'_>) -> bool {
+    let field = header.delimiters.field;
+    let body = message.get(header.leading + 4..).unwrap_or_default();
+    let end = if header.terminator == Terminator::Lf { b'\n' } else { b'\r' };
+    [[end, b'M', b'S', b'H', field], [b'\n', b'M', b'S', b'H', field]]
+        .iter()
+        .take(if header.terminator == Terminator::CrLf { 2 } else { 1 })
+        .any(|needle| memmem::find(body, needle).is_some())
+}
+
+/// How a message is to be answered that the app was not asked about.
+pub fn answer(refusal: Refusal) -> (Verdict, Fault) {
+    let (verdict, location, condition, text) = match refusal {
+        Refusal::TooLarge => (Verdict::Rejected, None, 104, "the message is larger than this receiver takes"),
+        Refusal::NoControlId => (Verdict::Error, Some("MSH-10"), 101, "MSH-10 is empty"),
+        Refusal::BadControlId => (Verdict::Error, Some("MSH-10"), 102, "MSH-10 holds control characters"),
+        Refusal::Batch => {
+            (Verdict::Rejected, None, 200, "batches and several messages in one block are not supported")
+        }
+        Refusal::Charset => {
+            (Verdict::Rejected, Some("MSH-18"), 103, "the character set is not supported, or the bytes are not in it")
+        }
+        Refusal::NotHl7 | Refusal::Xml => (Verdict::Rejected, None, 200, "not an HL7 v2 message in ER7"),
+    };
+    let location = location.and_then(|path| path.parse().ok());
+    (verdict, Fault { location, condition, text: text.into(), ..Fault::default() })
+}
+
+/// What the app is told of the deviations.
+pub fn warnings(deviations: &[Deviation]) -> Vec<Warning> {
+    let warning = |kind: &Deviation| match kind {
+        Deviation::CharsetMismatch => Some(Warning::CharsetMismatch),
+        Deviation::LfTerminator | Deviation::CrLfTerminator => Some(Warning::Terminator),
+        Deviation::LeadingBytes => Some(Warning::LeadingBytes),
+        Deviation::EnhancedMode => Some(Warning::EnhancedMode),
+        _ => None,
+    };
+    deviations.iter().filter_map(warning).collect()
+}
+
+/// The charset of an answer to a message that was not read as text.
+pub fn answer_charset(admitted: Result<Reading, Refusal>) -> Charset {
+    admitted.map_or(Charset::Ascii, |reading| reading.charset)
+}

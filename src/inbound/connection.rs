@@ -1,0 +1,313 @@
+//! One peer's connection: read a frame, exchange it, write the answer, again.
+//!
+//! ```text
+//!          ┌──────────────────────────────────────────────┐
+//!          ▼                                              │
+//! wait for bytes ─► frame ─► exchange ─► one write ───────┘
+//!    │    │                                  │
+//!    │    └ idle, probe, not MLLP            └ peer gone: ack_unwritten
+//!    └ drain, only here: never inside a frame or an exchange
+//! ```
+
+use super::exchange::{Frame, Parts, Reply, exchange};
+use super::input::Input;
+use super::listener::{Live, Shared};
+use crate::deliver::Delivery;
+use crate::mllp::sniff::Foreign;
+use crate::mllp::{Decoder, Event, More, Wait};
+use crate::runtime::{Alarm, Clock, Scratch};
+use crate::telemetry::labels::{Closed, Deviation, Label};
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// After our end of the connection is closed, how long the peer's is read and thrown away, so that what was written last
+/// is not lost to a reset.
+const LINGER: Duration = Duration::from_millis(250);
+
+/// One open connection.
+#[derive(Debug)]
+pub struct Connection<'s> {
+    stream: TcpStream,
+    shared: &'s Shared,
+    live: Arc<Live>,
+    peer: String,
+    input: Input,
+    delivery: Delivery,
+    alarm: Alarm,
+    clock: Clock,
+    /// When the last byte came or went.
+    active: Instant,
+    /// When the block began that is being read.
+    frame_began: Option<Instant>,
+    received_any: bool,
+    deviations: Vec<Deviation>,
+    /// Kinds that were logged for this connection, a bit each.
+    logged: u32,
+}
+
+/// Runs a connection to its end.
+pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Closed {
+    let live = shared.live();
+    let session = &live.session;
+    let decoder = Decoder::new(session.framing.start, session.framing.end, session.limits.max_message_bytes);
+    let mut connection = Connection {
+        stream,
+        shared,
+        peer: peer.ip().to_canonical().to_string(),
+        input: Input::new(decoder),
+        delivery: Delivery::default(),
+        alarm: Alarm::default(),
+        clock: Clock::default(),
+        active: Instant::now(),
+        frame_began: None,
+        received_any: false,
+        deviations: Vec::new(),
+        logged: 0,
+        live,
+    };
+    let closed = connection.run().await;
+    if !matches!(closed, Closed::Peer | Closed::Probe | Closed::Error) {
+        connection.close().await;
+    }
+    closed
+}
+
+impl Connection<'_> {
+    async fn run(&mut self) -> Closed {
+        let drain = self.shared.drain.clone();
+        let mut draining = pin!(drain.begun());
+        let mut scratch = None;
+        loop {
+            let frame = match self.next_frame(&mut scratch, draining.as_mut()).await {
+                Ok(frame) => frame,
+                Err(closed) => return closed,
+            };
+            self.frame_began = None;
+            // Settings may have been reloaded since the last message.
+            self.live = self.shared.live();
+            let scratch = scratch.get_or_insert_default();
+            if let Err(closed) = self.answer(&frame, scratch).await {
+                return closed;
+            }
+            if drain.is_draining() {
+                return Closed::Drain;
+            }
+        }
+    }
+
+    /// One exchange and its reply.
+    async fn answer(&mut self, frame: &Frame, scratch: &mut Scratch) -> Result<(), Closed> {
+        for buffer in [&mut scratch.head, &mut scratch.body, &mut scratch.response, &mut scratch.ack] {
+            buffer.clear();
+        }
+        let parts = Parts {
+            shared: self.shared,
+            live: &self.live,
+            delivery: &mut self.delivery,
+            alarm: &mut self.alarm,
+            clock: &mut self.clock,
+            peer: &self.peer,
+            deviations: &mut self.deviations,
+        };
+        let reply = exchange(frame, scratch, parts, Instant::now()).await;
+        let result = match reply {
+            Reply::Close(closed) => Err(closed),
+            Reply::Ack(record) => {
+                let timeout = Instant::now() + self.live.session.limits.write_timeout;
+                // One write call: some senders read their answer once and take what they got.
+                let write = self.stream.write_all(&scratch.ack);
+                match self.alarm.race(Some(timeout), write).await {
+                    Ok(Ok(())) => {
+                        self.shared.metrics.sent_bytes.inc_by(scratch.ack.len() as u64);
+                        self.active = Instant::now();
+                        record.written(self.active);
+                        Ok(())
+                    }
+                    Ok(Err(_)) => Err(Closed::Error),
+                    Err(_) => Err(Closed::WriteTimeout),
+                }
+            }
+        };
+        self.report_deviations();
+        result
+    }
+
+    /// Reads until a frame is whole.
+    async fn next_frame(
+        &mut self,
+        scratch: &mut Option<Scratch>,
+        mut draining: Pin<&mut impl Future<Output = Instant>>,
+    ) -> Result<Frame, Closed> {
+        self.input.decoder().set_max(self.live.session.limits.max_message_bytes);
+        let mut more = More::Maybe;
+        loop {
+            let buffer = scratch.as_ref().map_or(&[][..], |scratch| &scratch.input);
+            let event = self.input.step(buffer, more);
+            self.collect_deviations();
+            match event {
+                Event::Frame(range) => return Ok(Frame::Whole(range)),
+                Event::Oversized(_) => {
+                    return Ok(Frame::Oversized(self.input.decoder().oversized_head().to_vec()));
+                }
+                Event::Foreign(foreign) => return Err(self.foreign(foreign)),
+                Event::Wait(_) if more == More::Eof => {
+                    return Err(if self.received_any { Closed::Peer } else { Closed::Probe });
+                }
+                Event::Wait(wait) => more = self.read(wait, scratch, draining.as_mut()).await?,
+            }
+        }
+    }
+
+    /// Waits for bytes and reads them, or tells that none come.
+    async fn read(
+        &mut self,
+        wait: Wait,
+        scratch: &mut Option<Scratch>,
+        mut draining: Pin<&mut impl Future<Output = Instant>>,
+    ) -> Result<More, Closed> {
+        self.input.release();
+        let empty = scratch.as_mut().is_none_or(|scratch| self.input.compact(&mut scratch.input));
+        let between = wait == Wait::Start && empty && !self.input.decoder().in_block();
+        if between && let Some(scratch) = scratch.take() {
+            // Nothing is held while nothing comes.
+            self.shared.buffers.give(scratch);
+        }
+        if wait != Wait::Start && self.frame_began.is_none() {
+            self.frame_began = Some(Instant::now());
+        }
+        loop {
+            let (deadline, expired) = self.deadline(wait, between);
+            let stream = &self.stream;
+            let ready = poll_fn(|context| {
+                if let Poll::Ready(ready) = stream.poll_read_ready(context) {
+                    return Poll::Ready(Some(ready));
+                }
+                // The drain is seen between frames only.
+                if between && draining.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(None);
+                }
+                Poll::Pending
+            });
+            match self.alarm.race(deadline, ready).await {
+                Err(_) => match expired {
+                    Expired::AfterEnd => return Ok(More::Idle),
+                    Expired::Closed(closed) => return Err(closed),
+                    Expired::AppConnection => continue,
+                },
+                Ok(None) => return Err(Closed::Drain),
+                Ok(Some(Err(_))) => return Err(Closed::Error),
+                Ok(Some(Ok(()))) => {}
+            }
+            let buffer = &mut scratch.get_or_insert_with(|| self.shared.buffers.take()).input;
+            let max = self.live.session.limits.max_message_bytes;
+            let room = self.input.make_room(buffer, &self.shared.budget, max);
+            if self.alarm.race(deadline, room).await.is_err() {
+                return Err(Closed::FrameTimeout);
+            }
+            match self.input.read(&self.stream, buffer) {
+                Ok(None) => {}
+                Ok(Some(0)) => return Ok(More::Eof),
+                Ok(Some(count)) => {
+                    self.received_any = true;
+                    self.active = Instant::now();
+                    self.shared.metrics.received_bytes.inc_by(count as u64);
+                    return Ok(More::Maybe);
+                }
+                Err(_) => {
+                    // A reset in the middle of a frame is a truncated frame, too.
+                    self.input.step(buffer, More::Eof);
+                    self.collect_deviations();
+                    self.report_deviations();
+                    return Err(Closed::Error);
+                }
+            }
+        }
+    }
+
+    /// Until when to wait, and what it means if nothing comes by then.
+    fn deadline(&mut self, wait: Wait, between: bool) -> (Option<Instant>, Expired) {
+        let limits = &self.live.session.limits;
+        let frame = self.frame_began.map(|began| began + limits.frame_timeout);
+        match wait {
+            Wait::AfterEnd => {
+                let idle = self.active + self.live.session.framing.end_idle;
+                (Some(idle), Expired::AfterEnd)
+            }
+            Wait::Data => (frame, Expired::Closed(Closed::FrameTimeout)),
+            Wait::Start => {
+                let idle = limits.idle_timeout.map(|timeout| self.active + timeout);
+                let app_idle = self.live.session.deliver.idle_timeout;
+                let app = if between { self.delivery.expire(Instant::now(), app_idle) } else { None };
+                match (idle, app) {
+                    (Some(idle), Some(app)) if app < idle => (Some(app), Expired::AppConnection),
+                    (None, Some(app)) => (Some(app), Expired::AppConnection),
+                    _ => (idle, Expired::Closed(Closed::Idle)),
+                }
+            }
+        }
+    }
+
+    fn foreign(&self, foreign: Foreign) -> Closed {
+        let closed = match foreign {
+            Foreign::Http => Closed::LooksLikeHttp,
+            Foreign::Tls => Closed::LooksLikeTls,
+            Foreign::Proxy => Closed::LooksLikeProxy,
+            Foreign::Nothing => Closed::NotMllp,
+        };
+        self.shared.foreign(closed, &self.peer);
+        closed
+    }
+
+    fn collect_deviations(&mut self) {
+        let Self { input, deviations, .. } = self;
+        input.decoder().take_deviations(|kind, count| {
+            deviations.extend(std::iter::repeat_n(kind, count as usize));
+        });
+    }
+
+    /// Counts what was odd; logs each kind once per connection.
+    fn report_deviations(&mut self) {
+        for kind in self.deviations.drain(..) {
+            self.shared.metrics.deviations.of(kind).inc();
+            let bit = 1 << kind.index();
+            if self.logged & bit == 0 {
+                self.logged |= bit;
+                self.shared.deviation(kind, &self.peer, self.input.decoder().junk_sample());
+            }
+        }
+    }
+
+    /// Ends the connection so that the peer gets what was written last.
+    async fn close(&mut self) {
+        if self.stream.shutdown().await.is_err() {
+            return;
+        }
+        let mut discard = [0; 512];
+        let until = Some(Instant::now() + LINGER);
+        while let Ok(Ok(1..)) = self.alarm.race(until, self.stream.read(&mut discard)).await {}
+    }
+}
+
+impl Drop for Connection<'_> {
+    fn drop(&mut self) {
+        self.report_deviations();
+    }
+}
+
+/// What a deadline was for.
+#[derive(Debug, Clone, Copy)]
+enum Expired {
+    /// Nothing followed an end byte: the frame is whole.
+    AfterEnd,
+    /// The connection ends.
+    Closed(Closed),
+    /// The app's connection was idle for long enough.
+    AppConnection,
+}

@@ -1,0 +1,20 @@
+//! The way in: MLLP connections, and the exchange of one message.
+//!
+//! Owns accepting, the bounds on connections, the loop of one connection and the order of its replies. Must not know: HTTP
+//! statuses, how a request looks.
+//!
+//! ```text
+//! listener ── accept ──► connection ── frame ──► exchange ── peek → envelope → deliver → ack ──► reply
+//! ```
+//!
+//! On one connection there is one message at a time, answered in order; concurrency comes from connections. While a message
+//! is with the app nothing is read from its peer: that is the back-pressure.
+
+pub mod admit;
+pub mod connection;
+pub mod control_id;
+pub mod exchange;
+pub mod input;
+pub mod listener;
+
+pub use listener::{Listener, Live, Shared};

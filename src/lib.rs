@@ -1,1 +1,2 @@
-//! placeholder
+//! Bridges HL7 v2 over MLLP to HTTP.
+pub mod config;

@@ -156,10 +156,11 @@ pub struct Retry {
 
 /// What an HTTP status means for the message.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("required" = ["answer"]))]
 #[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
 pub struct StatusRow {
     /// The answer. Required in each row.
-    #[schemars(with = "Verdict", required)]
+    #[schemars(with = "Verdict")]
     pub answer: Option<Verdict>,
     /// Condition in ERR-3, of HL7 table 0357: 0, 100 to 104, or 198 to 207. Where it is not
     /// given: 0 for `accept`, 207 otherwise.
@@ -177,7 +178,7 @@ pub struct Ack {
     /// What is answered when the app could not be reached in time.
     pub unavailable: Unavailable,
     /// MSH-12 of the ACK to a message that has none.
-    #[schemars(regex(pattern = r"^[0-9](\.[0-9]+){1,2}$"))]
+    #[schemars(regex(pattern = r"^[0-9]{1,3}(\.[0-9]{1,3}){1,2}$"))]
     pub default_version: Text,
 }
 
@@ -192,7 +193,7 @@ pub struct Charset {
     pub fallback: CharsetName,
 }
 
-/// The admin server: `/metrics`, `/livez`, `/readyz`, drain.
+/// The admin server: metrics, health, drain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
 pub struct Admin {

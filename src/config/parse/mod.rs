@@ -17,6 +17,8 @@ mod check;
 mod decode;
 mod error;
 mod overlay;
+#[cfg(test)]
+mod tests;
 pub mod units;
 mod url;
 
@@ -213,9 +215,17 @@ fn yaml(text: &str) -> Result<Value, (String, String)> {
         let place = error
             .location()
             .map(|at| format!(":{}:{}", at.line(), at.column()));
-        (
-            place.unwrap_or_default(),
-            error.without_snippet().to_string(),
-        )
+        // The library's default formatter has advice for programmers.
+        let why = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+        let why = why
+            .rsplit_once(" at line ")
+            .map_or(why.as_str(), |split| split.0);
+        // It may quote a key, and anything may have been mistaken for one.
+        let why = if why.contains('@') {
+            "not YAML that can be read"
+        } else {
+            why
+        };
+        (place.unwrap_or_default(), why.to_owned())
     })
 }

@@ -216,3 +216,176 @@ fn over_socket(rest: &str) -> Result<AppUrl, String> {
         basic_auth: None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn http(host: &str, port: u16) -> Transport {
+        Transport::Http {
+            host: host.into(),
+            port,
+        }
+    }
+
+    fn https(host: &str, port: u16) -> Transport {
+        Transport::Https {
+            host: host.into(),
+            port,
+        }
+    }
+
+    fn unix(socket: &str) -> Transport {
+        Transport::Unix {
+            socket: socket.into(),
+        }
+    }
+
+    #[test]
+    fn accepted() {
+        for (text, transport, authority, path) in [
+            (
+                "http://127.0.0.1:8080/",
+                http("127.0.0.1", 8080),
+                "127.0.0.1:8080",
+                "/",
+            ),
+            ("http://app", http("app", 80), "app", "/"),
+            (
+                "HTTP://App_1.local./x",
+                http("App_1.local.", 80),
+                "App_1.local.",
+                "/x",
+            ),
+            (
+                "http://app?q=1&r=%20",
+                http("app", 80),
+                "app",
+                "/?q=1&r=%20",
+            ),
+            (
+                "http://app/a/../b?c/d",
+                http("app", 80),
+                "app",
+                "/a/../b?c/d",
+            ),
+            ("http://app/mail@x", http("app", 80), "app", "/mail@x"),
+            (
+                "http://app:8080/mail@x",
+                http("app", 8080),
+                "app:8080",
+                "/mail@x",
+            ),
+            ("http://[::1]:81/", http("::1", 81), "[::1]:81", "/"),
+            ("http://[fd00::1]", http("fd00::1", 80), "[fd00::1]", "/"),
+            ("https://app:8443/x", https("app", 8443), "app:8443", "/x"),
+            ("https://app", https("app", 443), "app", "/"),
+            (
+                "unix:/run/app.sock",
+                unix("/run/app.sock"),
+                "localhost",
+                "/",
+            ),
+            (
+                "unix:///run/app.sock",
+                unix("/run/app.sock"),
+                "localhost",
+                "/",
+            ),
+            (
+                "unix:/run/app.sock:/hl7?x=1",
+                unix("/run/app.sock"),
+                "localhost",
+                "/hl7?x=1",
+            ),
+            (
+                "unix:/run/a:b.sock:/",
+                unix("/run/a:b.sock"),
+                "localhost",
+                "/",
+            ),
+        ] {
+            let url = parse(text).unwrap_or_else(|why| panic!("{text}: {why}"));
+            assert_eq!(url.transport, transport, "{text}");
+            assert_eq!(url.authority, authority, "{text}");
+            assert_eq!(url.path, path, "{text}");
+            assert_eq!(url.basic_auth, None, "{text}");
+        }
+    }
+
+    #[test]
+    fn user_info_becomes_basic_authentication() {
+        for (text, pair) in [
+            ("http://bob:secret@app/x", "bob:secret"),
+            ("http://bob@app/x", "bob:"),
+            ("http://bob:a:b@app/x", "bob:a:b"),
+            ("http://bob:p%40%2F%C3%A9@app/x", "bob:p@/é"),
+            ("http://bob:p@q@app/x", "bob:p@q"),
+        ] {
+            let url = parse(text).unwrap_or_else(|why| panic!("{text}: {why}"));
+            let header = url.basic_auth.expect("authentication");
+            assert_eq!(
+                header.expose(),
+                format!("Basic {}", STANDARD.encode(pair)),
+                "{text}"
+            );
+            assert_eq!(
+                url.authority, "app",
+                "{text}: the Host header has no user info"
+            );
+        }
+    }
+
+    #[test]
+    fn refused() {
+        let long = format!("unix:/{}", "x".repeat(LONGEST_SOCKET_PATH));
+        for (text, why) in [
+            ("", "empty"),
+            ("app", "no scheme"),
+            ("127.0.0.1:8080", "expected http://"),
+            ("localhost:8080", "expected http://"),
+            ("ftp://app/", "expected http://"),
+            ("tcp://app:1/", "expected http://"),
+            ("http:app", "expected //"),
+            ("http://", "no host"),
+            ("http://:80/", "no host"),
+            ("http:///x", "no host"),
+            ("http://app:0/", "1 to 65535"),
+            ("http://app:65536/", "1 to 65535"),
+            ("http://app:/", "1 to 65535"),
+            ("http://app:+80/", "1 to 65535"),
+            ("http://app:8o/", "1 to 65535"),
+            ("http://::1/", "in brackets"),
+            ("http://[::1/", "has no ]"),
+            ("http://[::g]/", "not an IPv6 address"),
+            ("http://[fe80::1%25eth0]/", "not an IPv6 address"),
+            ("http://[::1]80/", "after ]"),
+            ("http://a,b/", "a name or an IP address"),
+            ("http://a%2Fb/", "a name or an IP address"),
+            ("http://300.1.1.1/", "not a valid IPv4"),
+            ("http://127.1/", "not a valid IPv4"),
+            ("http://app/x y", "%20"),
+            ("http://app/x\r\nHost: evil", "control character"),
+            ("http://app/\0", "control character"),
+            ("http://app/é", "%C3%A9"),
+            ("http://käse/", "xn--"),
+            ("http://app/x#part", "fragment"),
+            ("http://app/100%", "%25"),
+            ("http://app/%zz", "%25"),
+            ("http://bob:100%@app/", "%25"),
+            ("http://bob:a/b@app/", "%2F"),
+            ("http://bo%3Ab:x@app/", "colon"),
+            ("http://bob:%0A@app/", "control characters"),
+            ("unix:run/app.sock", "absolute path"),
+            ("unix:", "absolute path"),
+            ("unix:/", "name a file"),
+            ("unix:/run/", "name a file"),
+            (&long, "longer than 107"),
+        ] {
+            match parse(text) {
+                Ok(url) => panic!("{text} was read as {url:?}"),
+                Err(message) => assert!(message.contains(why), "{text}: {message}"),
+            }
+        }
+    }
+}

@@ -1,107 +1,23 @@
-//! The rules: [`raw::Config`] to [`Config`], with a problem for every rule that is broken.
-//!
-//! Each check names the key, the value and what would be right, and goes on: the value it returns
-//! after a problem is never run with.
-//!
-//! Must not do: defaults (those are `raw`'s) or spelling (that is `units`').
+//! The rules of one listener.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::error::{Problems, shown};
-use super::units::{ByteSize, OrOff, Period, Text};
+use super::{SHORTEST, between, positive, size};
+use crate::config::parse::error::{Problems, shown};
+use crate::config::parse::overlay::{Step, path_text};
+use crate::config::parse::units::{OrOff, Period, Text};
 use crate::config::{
-    Ack, Admin, CharsetPolicy, Config, Delivery, Format, Framing, GlobalLimits, Limits, Listener,
-    Log, Retry, Session, Shutdown, StatusTable, raw,
+    Ack, Answer, CharsetPolicy, Delivery, Format, Framing, Limits, Listener, Retry, Session,
+    StatusTable, Verdict, raw,
 };
-use crate::config::{Answer, Verdict};
 
-/// Shortest duration that is not a mistake for "off" or for another unit.
-const SHORTEST: Duration = Duration::from_millis(1);
-/// More often would be traffic of its own.
-const SHORTEST_PROBE: Duration = Duration::from_millis(100);
 /// What Linux takes for `TCP_KEEPIDLE`, which counts whole seconds.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(9 * 3600));
-const SMALLEST_MESSAGE: usize = 1 << 10;
-const LARGEST_MESSAGE: usize = 1 << 30;
-/// What must remain for the other connections while one holds the largest message.
-const BUFFER_HEADROOM: usize = 4 << 20;
 const LONGEST_NAME: usize = 63;
 /// HL7 table 0357, message error condition codes.
 const CONDITIONS: &str = "0, 100 to 104 and 198 to 207";
-
-/// Checks everything, and makes of it what runs.
-pub(super) fn check(raw: raw::Config, problems: &mut Problems) -> Config {
-    if raw.listeners.is_empty() {
-        let what = "none configured; give --listen or --app, or list at least one in the file";
-        problems.add("listeners", what);
-    }
-    let several = raw.listeners.len() > 1;
-    let listeners: Vec<Listener> = raw
-        .listeners
-        .into_iter()
-        .enumerate()
-        .map(|(at, raw)| {
-            listener(
-                &Keys {
-                    base: format!("listeners[{at}]"),
-                },
-                raw,
-                several,
-                problems,
-            )
-        })
-        .collect();
-    unique_names(&listeners, problems);
-
-    let admin = Admin {
-        bind: raw.admin.bind.on().map(|address| address.0),
-        ready_needs_app: raw.admin.ready_needs_app,
-        app_probe_interval: at_least(
-            "admin.app_probe_interval",
-            raw.admin.app_probe_interval,
-            SHORTEST_PROBE,
-            problems,
-        ),
-    };
-    unique_binds(&listeners, admin.bind, problems);
-
-    let max_buffered_bytes = raw.limits.max_buffered_bytes.0;
-    let largest = listeners
-        .iter()
-        .map(|one| one.session.limits.max_message_bytes)
-        .max();
-    let needed = largest.unwrap_or(0).saturating_add(BUFFER_HEADROOM);
-    if max_buffered_bytes < needed {
-        let message = format!(
-            "{} is too small: at least {}, which is the largest max_message_bytes and {}",
-            ByteSize(max_buffered_bytes),
-            ByteSize(needed),
-            ByteSize(BUFFER_HEADROOM)
-        );
-        let messages_clean = (0..listeners.len())
-            .all(|at| problems.is_clean(&format!("listeners[{at}].limits.max_message_bytes")));
-        if messages_clean {
-            problems.add("limits.max_buffered_bytes", message);
-        }
-    }
-    between("threads", raw.threads, 1, 64, problems);
-    Config {
-        listeners,
-        admin,
-        limits: GlobalLimits { max_buffered_bytes },
-        shutdown: Shutdown {
-            deadline: positive("shutdown.deadline", raw.shutdown.deadline, problems),
-        },
-        log: Log {
-            level: raw.log.level,
-            format: raw.log.format,
-        },
-        threads: raw.threads,
-    }
-}
 
 /// Paths of one listener's keys.
 struct Keys {
@@ -114,7 +30,14 @@ impl Keys {
     }
 }
 
-fn listener(keys: &Keys, raw: raw::Listener, several: bool, problems: &mut Problems) -> Listener {
+/// Checks one listener, whose keys start with `base`. Where there are several, each needs a name.
+pub(super) fn check(
+    base: String,
+    raw: raw::Listener,
+    several: bool,
+    problems: &mut Problems,
+) -> Listener {
+    let keys = &Keys { base };
     let name = match raw.name {
         Some(Text(name)) => {
             if !is_name(&name) {
@@ -288,15 +211,15 @@ fn deliver(keys: &Keys, raw: raw::Deliver, problems: &mut Problems) -> Delivery 
 
 fn status(
     keys: &Keys,
-    rows: &std::collections::BTreeMap<String, raw::StatusRow>,
+    rows: &BTreeMap<String, raw::StatusRow>,
     problems: &mut Problems,
 ) -> StatusTable {
     let mut table = StatusTable::default();
     for (key, row) in rows {
-        let path = keys.of(&super::overlay::path_text(&[
-            super::overlay::Step::Key("deliver".into()),
-            super::overlay::Step::Key("status".into()),
-            super::overlay::Step::Key(key.clone()),
+        let path = keys.of(&path_text(&[
+            Step::Key("deliver".into()),
+            Step::Key("status".into()),
+            Step::Key(key.clone()),
         ]));
         let Some(verdict) = row.answer else {
             problems.add(
@@ -318,7 +241,7 @@ fn status(
             problems.add(&condition_path, message);
         }
         let answer = Answer { verdict, condition };
-        let class = key.strip_suffix("xx").or_else(|| key.strip_suffix("XX"));
+        let class = key.strip_suffix("xx");
         match (class.map(str::parse::<u8>), key.parse::<u16>()) {
             (Some(Ok(class @ 1..=5)), _) => table.set_class(class, answer),
             (None, Ok(status @ 100..=599)) if key.len() == 3 => table.set(status, answer),
@@ -351,20 +274,6 @@ fn ack(keys: &Keys, raw: raw::Ack, problems: &mut Problems) -> Ack {
     }
 }
 
-fn positive(path: &str, period: Period, problems: &mut Problems) -> Duration {
-    at_least(path, period, SHORTEST, problems)
-}
-
-fn at_least(path: &str, period: Period, least: Duration, problems: &mut Problems) -> Duration {
-    if period.0 < least {
-        problems.add(
-            path,
-            format!("{period}: expected at least {}", Period(least)),
-        );
-    }
-    period.0
-}
-
 /// The first duration, which must not be longer than the second.
 fn ordered(
     keys: &Keys,
@@ -381,65 +290,4 @@ fn ordered(
         );
     }
     positive(&path, period, problems)
-}
-
-fn size(path: &str, size: ByteSize, problems: &mut Problems) {
-    if !(SMALLEST_MESSAGE..=LARGEST_MESSAGE).contains(&size.0) {
-        problems.add(path, format!("{size}: expected 1KiB to 1GiB"));
-    }
-}
-
-fn between(path: &str, number: usize, least: usize, most: usize, problems: &mut Problems) {
-    if !(least..=most).contains(&number) {
-        problems.add(path, format!("{number}: expected {least} to {most}"));
-    }
-}
-
-fn unique_names(listeners: &[Listener], problems: &mut Problems) {
-    let mut seen: HashMap<&str, usize> = HashMap::new();
-    for (at, listener) in listeners.iter().enumerate() {
-        match seen.get(&*listener.name) {
-            Some(first) => {
-                let message = format!("{} is listeners[{first}] already", shown(&listener.name));
-                problems.add(&format!("listeners[{at}].name"), message);
-            }
-            None => {
-                seen.insert(&listener.name, at);
-            }
-        }
-    }
-}
-
-fn unique_binds(listeners: &[Listener], admin: Option<SocketAddr>, problems: &mut Problems) {
-    let mut seen: Vec<(String, SocketAddr)> = Vec::new();
-    let binds = listeners
-        .iter()
-        .enumerate()
-        .map(|(at, listener)| (format!("listeners[{at}].bind"), Some(listener.bind)))
-        .chain([("admin.bind".to_owned(), admin)]);
-    for (path, bind) in binds {
-        // An address that could not be read stands at its default here: not what the user meant.
-        let Some(bind) = bind.filter(|_| problems.is_clean(&path)) else {
-            continue;
-        };
-        match seen.iter().find(|other| overlap(bind, other.1)) {
-            Some((other_path, other)) if bind == *other => {
-                problems.add(&path, format!("{bind} is {other_path} already"));
-            }
-            Some((other_path, other)) => {
-                problems.add(
-                    &path,
-                    format!("{bind} overlaps with {other_path}, which is {other}"),
-                );
-            }
-            None => seen.push((path, bind)),
-        }
-    }
-}
-
-/// Whether the system would refuse the second of two listeners. `::` covers IPv4 as well.
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
-    let covers =
-        |a: IpAddr, b: IpAddr| a == b || a.is_unspecified() && (a.is_ipv6() || b.is_ipv4());
-    a.port() != 0 && a.port() == b.port() && (covers(a.ip(), b.ip()) || covers(b.ip(), a.ip()))
 }

@@ -31,6 +31,8 @@ pub(super) fn decode(mut tree: Value, problems: &mut Problems) -> raw::Config {
             break;
         }
     }
+    // What has been found is reported; the rules would be checked on defaults that nobody chose.
+    problems.stop();
     raw::Config::default()
 }
 

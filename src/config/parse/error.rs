@@ -92,6 +92,11 @@ impl Problems {
     /// Adds the reason why a file could not be read. Problems with keys would be its echo.
     pub(super) fn set_unreadable(&mut self, place: String, why: impl Into<String>) {
         self.add_at(place, why);
+        self.stop();
+    }
+
+    /// Drops whatever will be found in keys from here on.
+    pub(super) fn stop(&mut self) {
         self.unreadable = true;
     }
 

@@ -208,6 +208,8 @@ fn yaml(text: &str) -> Result<Value, (String, String)> {
     let options = serde_saphyr::options! {
         // `off` is a word here, and not the boolean that YAML 1.1 takes it for.
         strict_booleans: true,
+        // A listener called 007 keeps its zeros.
+        leading_zero_numbers_as_strings: true,
         // A snippet of the file could show a password.
         with_snippet: false,
     };

@@ -206,7 +206,7 @@ fn later_sources_win() {
         ("MLLP_BRIDGE_LISTENERS__0__BIND", "[::]:2"),
         ("MLLP_BRIDGE_LOG__LEVEL", "warn"),
         ("MLLP_BRIDGE_LOG__FORMAT", ""),
-        ("MLLP_BRIDGE_LISTENERS__2__NAME", "c"),
+        ("MLLP_BRIDGE_LISTENERS__2__NAME", "007"),
         ("MLLP_BRIDGE_LISTENERS__1__NAME", "'17'"),
         ("MLLP_BRIDGE_LISTENERS__1__BIND", "0.0.0.0:7"),
         ("MLLP_BRIDGE_LISTENERS__2__BIND", "0.0.0.0:8"),
@@ -229,7 +229,7 @@ fn later_sources_win() {
     };
     let config = good(&Source::new().text(yaml).env(env).flags(flags));
     let names: Vec<_> = config.listeners.iter().map(|one| &*one.name).collect();
-    assert_eq!(names, ["adt", "17", "c"]);
+    assert_eq!(names, ["adt", "17", "007"]);
     let adt = &config.listeners[0];
     assert_eq!((adt.bind.to_string().as_str(), adt.backlog), ("[::]:2", 1));
     assert_eq!(

@@ -417,5 +417,19 @@ fn a_secret_in_the_wrong_place_is_not_shown() {
 #[test]
 fn endless_mistakes_end() {
     let many: String = (0..500).map(|at| format!("key{at}: 1\n")).collect();
-    assert!(bad(&Source::new().text(many)).len() <= 101);
+    assert_eq!(bad(&Source::new().text(many)).len(), 100);
+    for (open, close) in [("[", "]"), ("{a: ", "}"), ("- ", "")] {
+        for depth in [10, 1000, 100_000] {
+            let deep = format!(
+                "listeners: [{{deliver: {}1{}}}]",
+                open.repeat(depth),
+                close.repeat(depth)
+            );
+            assert_eq!(bad(&Source::new().text(deep)).len(), 1, "{open} {depth}");
+        }
+    }
+    let bomb: String = (1..30)
+        .map(|at| format!("a{at}: &a{at} [*a{0}, *a{0}]\n", at - 1))
+        .collect();
+    assert!(!bad(&Source::new().text(format!("a0: &a0 x\n{bomb}"))).is_empty());
 }

@@ -17,11 +17,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-
+pub mod parse;
+pub mod raw;
+pub mod reload;
 pub mod status;
 
-
+pub use parse::{ConfigError, Overrides, Problem, Source, load};
+pub use reload::needs_restart;
 pub use status::{Answer, StatusTable, Verdict};
 
 /// Everything that `run` needs, checked.
@@ -149,12 +154,25 @@ pub struct AppUrl {
 /// How an app endpoint is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transport {
-    /// `http://`: host (name, or address without brackets) and port.
-    Http { host: String, port: u16 },
-    /// `https://`: the same.
-    Https { host: String, port: u16 },
+    /// `http://`.
+    Http {
+        /// Name, or address without brackets.
+        host: String,
+        /// Port, 80 where the URL has none.
+        port: u16,
+    },
+    /// `https://`.
+    Https {
+        /// Name, or address without brackets.
+        host: String,
+        /// Port, 443 where the URL has none.
+        port: u16,
+    },
     /// `unix:/path/to.sock[:/http/path]`.
-    Unix { socket: PathBuf },
+    Unix {
+        /// The socket's path.
+        socket: PathBuf,
+    },
 }
 
 /// A value that must not be printed.
@@ -162,11 +180,15 @@ pub enum Transport {
 pub struct Secret(String);
 
 /// Request shapes; see docs/envelope.md.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
 pub enum Format {
     /// CloudEvents 1.0, structured: `application/cloudevents+json`.
+    #[serde(rename = "cloudevents")]
     CloudEvents,
     /// CloudEvents 1.0, binary: `ce-*` headers and the `data` object as the body.
+    #[serde(rename = "cloudevents-binary")]
     CloudEventsBinary,
     /// The frame's exact bytes: `application/hl7-v2`.
     Raw,
@@ -182,7 +204,9 @@ pub struct Retry {
 }
 
 /// What the `traceparent` header says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline, transform = parse::units::false_is_off)]
 pub enum TraceParent {
     /// A new trace, sampled: tracing back ends record it.
     Sampled,
@@ -204,7 +228,9 @@ pub struct Ack {
 }
 
 /// The answer to a message whose delivery could not be settled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum Unavailable {
     /// `AE`: most senders send again.
     Error,
@@ -263,7 +289,9 @@ pub struct Log {
 }
 
 /// Log levels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum LogLevel {
     /// Failures that need somebody.
     Error,
@@ -278,7 +306,9 @@ pub enum LogLevel {
 }
 
 /// Log line formats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum LogFormat {
     /// For people.
     Text,

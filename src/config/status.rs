@@ -1,8 +1,13 @@
 //! The table that turns what HTTP said into what HL7 will say: `docs/http-status.md`, per listener.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// What an HTTP outcome means for the message. The names are HL7's answers without their mode:
 /// original mode writes AA, AE, AR; enhanced mode CA, CE, CR.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum Verdict {
     /// The app has taken the message.
     Accept,
@@ -91,8 +96,15 @@ impl StatusTable {
 
     /// Every row, for `check`: single statuses first, then the classes.
     pub fn rows(&self) -> impl Iterator<Item = (String, Answer)> + '_ {
-        let exact = self.exact.iter().map(|(status, row)| (status.to_string(), *row));
-        let class = self.class.iter().enumerate().map(|(at, row)| (format!("{}xx", at + 1), *row));
+        let exact = self
+            .exact
+            .iter()
+            .map(|(status, row)| (status.to_string(), *row));
+        let class = self
+            .class
+            .iter()
+            .enumerate()
+            .map(|(at, row)| (format!("{}xx", at + 1), *row));
         exact.chain(class)
     }
 }
@@ -109,6 +121,10 @@ mod tests {
         assert_eq!(table.get(500), answer(Verdict::Reject, 100));
         assert_eq!(table.get(502), answer(Verdict::Unavailable, 207));
         assert_eq!(table.get(201), answer(Verdict::Accept, 0));
-        assert_eq!(table.get(700), answer(Verdict::Unavailable, 207), "outside 1xx to 5xx: the nearest class");
+        assert_eq!(
+            table.get(700),
+            answer(Verdict::Unavailable, 207),
+            "outside 1xx to 5xx: the nearest class"
+        );
     }
 }

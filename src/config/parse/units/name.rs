@@ -1,0 +1,206 @@
+//! Names and addresses.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer};
+use serde::ser::{Serialize, Serializer};
+use serde_json::json;
+
+use super::{Scalar, ScalarVisitor};
+use crate::config::{AppUrl, Charset, Transport};
+
+/// IP address and port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Address(pub SocketAddr);
+
+/// Text, which may look like a number (`2.5`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text(pub String);
+
+/// A character set by any of its usual names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CharsetName(pub Charset);
+
+/// The URL of an app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url(pub AppUrl);
+
+scalar!(Address);
+scalar!(Text);
+scalar!(CharsetName);
+scalar!(Url);
+
+impl Scalar for Address {
+    const EXPECTED: &'static str = "an IP address and a port such as 0.0.0.0:2575 or [::]:2575";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if let Ok(address) = text.parse() {
+            return Ok(Self(address));
+        }
+        let hint = match text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
+            Ok(port) => format!("; did you mean 0.0.0.0:{port}?"),
+            Err(_) => match text.strip_prefix("localhost:").map(str::parse::<u16>) {
+                Some(Ok(port)) => format!("; did you mean 127.0.0.1:{port}?"),
+                _ => String::new(),
+            },
+        };
+        Err(format!("expected {}{hint}", Self::EXPECTED))
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": "^.+:[0-9]{1,5}$", "x-type": "address" })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Scalar for Text {
+    const EXPECTED: &'static str = "text";
+
+    fn read(text: &str) -> Result<Self, String> {
+        Ok(Self(text.into()))
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": ["string", "number"], "x-type": "text" })
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl CharsetName {
+    /// Lower-case names; the first of each character set is the one that is written.
+    const NAMES: [(&'static str, Charset); 12] = [
+        ("utf-8", Charset::Utf8),
+        ("utf8", Charset::Utf8),
+        ("unicode utf-8", Charset::Utf8),
+        ("iso-8859-1", Charset::Latin1),
+        ("iso8859-1", Charset::Latin1),
+        ("iso_8859-1", Charset::Latin1),
+        ("8859/1", Charset::Latin1),
+        ("latin1", Charset::Latin1),
+        ("ascii", Charset::Ascii),
+        ("us-ascii", Charset::Ascii),
+        ("usascii", Charset::Ascii),
+        ("iso ir6", Charset::Ascii),
+    ];
+}
+
+impl Scalar for CharsetName {
+    const EXPECTED: &'static str = "a character set: utf-8, iso-8859-1 or ascii";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let name = text.trim().to_ascii_lowercase();
+        let known = Self::NAMES.iter().find(|known| known.0 == name);
+        known
+            .map(|known| Self(known.1))
+            .ok_or_else(|| format!("expected {}", Self::EXPECTED))
+    }
+
+    fn schema() -> Schema {
+        // Case does not matter to the bridge; an editor need only offer one spelling of each.
+        let names: Vec<_> = Self::NAMES.iter().map(|known| json!(known.0)).collect();
+        json_schema!({
+            "type": "string",
+            "anyOf": [{ "enum": names }, { "pattern": "[A-Z]" }],
+            "x-type": "`utf-8`, `iso-8859-1` or `ascii`"
+        })
+    }
+}
+
+impl fmt::Display for CharsetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = Self::NAMES.iter().find(|known| known.1 == self.0);
+        f.write_str(known.map_or("utf-8", |known| known.0))
+    }
+}
+
+impl Default for Url {
+    /// The app next door.
+    fn default() -> Self {
+        let transport = Transport::Http {
+            host: "127.0.0.1".into(),
+            port: 8080,
+        };
+        Self(AppUrl {
+            transport,
+            authority: "127.0.0.1:8080".into(),
+            path: "/".into(),
+            basic_auth: None,
+        })
+    }
+}
+
+impl Scalar for Url {
+    const EXPECTED: &'static str = "a URL such as http://127.0.0.1:8080/ or unix:/run/app.sock";
+
+    fn read(text: &str) -> Result<Self, String> {
+        super::super::url::parse(text).map(Self)
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": "^(https?://|unix:/)", "x-type": "URL" })
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for text in ["0.0.0.0:2575", "[::]:2575", "127.0.0.1:0"] {
+            assert_eq!(
+                Address::read(text).map(|address| address.to_string()),
+                Ok(text.into())
+            );
+        }
+        for (text, why) in [
+            (":2575", "did you mean 0.0.0.0:2575?"),
+            ("2575", "did you mean 0.0.0.0:2575?"),
+            ("localhost:2575", "did you mean 127.0.0.1:2575?"),
+            ("0.0.0.0", "expected an IP address and a port"),
+            ("::1:2575x", "expected an IP address and a port"),
+            ("0.0.0.0:99999", "expected an IP address and a port"),
+            ("", "expected an IP address and a port"),
+        ] {
+            let message = Address::read(text).unwrap_err();
+            assert!(message.contains(why), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn character_sets() {
+        for (text, expected, written) in [
+            ("utf-8", Charset::Utf8, "utf-8"),
+            ("UNICODE UTF-8", Charset::Utf8, "utf-8"),
+            ("ISO-8859-1", Charset::Latin1, "iso-8859-1"),
+            ("8859/1", Charset::Latin1, "iso-8859-1"),
+            ("ASCII", Charset::Ascii, "ascii"),
+        ] {
+            let name = CharsetName::read(text).unwrap_or_else(|why| panic!("{text}: {why}"));
+            assert_eq!(name.0, expected, "{text}");
+            assert_eq!(name.to_string(), written, "{text}");
+        }
+        assert!(CharsetName::read("ebcdic").is_err());
+    }
+}

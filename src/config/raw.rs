@@ -1,0 +1,374 @@
+//! The configuration as a user writes it: every key, its default and its documentation, once.
+//!
+//! The doc comments here are the reference page (`docs/config.md`) and the descriptions in the
+//! JSON Schema; the [`Default`] values here are the only defaults there are. A key that changes
+//! only with a restart carries `x-restart`.
+//!
+//! Must not do: decide whether a configuration makes sense. A value is refused here only if it
+//! cannot be read at all; [`super::parse`] owns every rule that involves a range or two keys.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::parse::units::{
+    Address, ByteSize, CharsetName, ControlByte, OrOff, Period, Text, Url, false_as_off,
+};
+use super::{Format, LogFormat, LogLevel, TraceParent, Unavailable, Verdict};
+
+/// Configuration of mllp-bridge. Every key is optional.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
+pub struct Config {
+    /// MLLP servers, and the app behind each. There must be at least one, in the file or by
+    /// `--listen` or `--app`.
+    #[schemars(extend("x-restart" = "adding, removing or renaming one"))]
+    pub listeners: Vec<Listener>,
+    /// The admin server: metrics, health, drain.
+    pub admin: Admin,
+    /// Bounds that all listeners share.
+    pub limits: GlobalLimits,
+    /// How the process ends.
+    pub shutdown: Shutdown,
+    /// What is logged, and how.
+    pub log: Log,
+    /// Threads that carry connections, 1 to 64. One thread carries thousands of connections;
+    /// more of them help only where the bridge has more than one CPU to itself.
+    #[schemars(range(min = 1, max = 64), extend("x-restart" = true))]
+    pub threads: usize,
+}
+
+/// One MLLP server and the app behind it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
+pub struct Listener {
+    /// Names the listener in metrics, in logs and in the envelope's `source`. Lower-case letters,
+    /// digits, `.`, `_` and `-`, at most 63. Required, and unique, where there are several.
+    #[schemars(
+        with = "Text",
+        regex(pattern = r"^[a-z0-9]([a-z0-9_.-]*[a-z0-9])?$"),
+        length(max = 63),
+        extend("default" = "default", "x-restart" = true)
+    )]
+    pub name: Option<Text>,
+    /// Where it listens: an IP address and a port. `[::]:2575` takes IPv6 and IPv4. Port 0 takes a
+    /// free port.
+    #[schemars(extend("x-restart" = true))]
+    pub bind: Address,
+    /// Longest queue of connections not yet accepted, 1 to 65535. The kernel caps it at
+    /// `net.core.somaxconn`.
+    #[schemars(range(min = 1, max = 65535), extend("x-restart" = true))]
+    pub backlog: u32,
+    /// MLLP's block characters.
+    pub framing: Framing,
+    /// Bounds on this listener's connections.
+    pub limits: Limits,
+    /// Where messages go, and how.
+    pub deliver: Deliver,
+    /// What the sender is answered, and until when.
+    pub ack: Ack,
+    /// How a message's bytes become text.
+    pub charset: Charset,
+}
+
+/// MLLP's block characters: control characters, which no message can contain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
+pub struct Framing {
+    /// Byte before a message, a number (`11`) or hexadecimal (`0x0B`).
+    pub start: ControlByte,
+    /// Byte after a message; a CR follows it.
+    pub end: ControlByte,
+    /// A message whose end byte is followed by nothing for this long counts as ended: some senders
+    /// forget the CR.
+    pub end_idle: Period,
+}
+
+/// Bounds on one listener's connections.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
+pub struct Limits {
+    /// Largest message that is accepted, 1KiB to 1GiB.
+    pub max_message_bytes: ByteSize,
+    /// Connections that are open at once; further ones wait in the kernel's queue.
+    #[schemars(range(min = 1, max = 1_000_000), extend("x-restart" = true))]
+    pub max_connections: u32,
+    /// A connection on which nothing arrives for this long is closed. `off`: never.
+    pub idle_timeout: OrOff<Period>,
+    /// Longest time from a message's start byte to its end.
+    pub frame_timeout: Period,
+    /// Longest time for the sender to take its ACK off the network.
+    pub write_timeout: Period,
+    /// TCP keep-alive: a connection is probed after this long without traffic, 1s to 9h. `off`: the
+    /// death of a silent peer is noticed by `idle_timeout` only.
+    pub keepalive: OrOff<Period>,
+}
+
+/// Delivery of one listener's messages to the app.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
+pub struct Deliver {
+    /// The app's endpoint: `http://host[:port][/path]`, `https://…`, or a Unix socket as
+    /// `unix:/path/to.sock[:/http/path]`. `user:password@` before the host is sent as basic
+    /// authentication.
+    pub url: Url,
+    /// Shape of the request.
+    pub format: Format,
+    /// Include the parsed `segments` in the envelope. Not for format `raw`.
+    #[schemars(with = "bool", extend("default" = true))]
+    pub parsed: Option<bool>,
+    /// Include the `raw` message in the envelope. Not for format `raw`.
+    #[schemars(with = "bool", extend("default" = true))]
+    pub raw: Option<bool>,
+    /// Longest time for a connection to the app to be made; at most `timeout`.
+    pub connect_timeout: Period,
+    /// Longest time for one request, from its first byte to the answer's last.
+    pub timeout: Period,
+    /// An unused connection to the app is closed after this. Should be shorter than the app's own
+    /// keep-alive timeout.
+    pub idle_timeout: Period,
+    /// Largest response body that is read, 1KiB to 1GiB.
+    pub max_response_bytes: ByteSize,
+    /// Waits between attempts to deliver one message.
+    pub retry: Retry,
+    /// The `traceparent` header.
+    #[serde(deserialize_with = "false_as_off")]
+    pub traceparent: TraceParent,
+    /// Changes to the table that turns the app's HTTP status into an answer: a status (`"409"`) or
+    /// a class (`5xx`) and its row. A row for a status wins over one for its class, and a built-in
+    /// row for a status wins over a class given here.
+    #[schemars(extend("propertyNames" = {"pattern": "^[1-5]([0-9]{2}|xx)$"}))]
+    pub status: BTreeMap<String, StatusRow>,
+}
+
+/// Waits between attempts to deliver one message: the first, doubled each time (with jitter) up to
+/// the longest, until `ack.deadline`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
+pub struct Retry {
+    /// First wait.
+    pub initial: Period,
+    /// Longest wait.
+    pub max: Period,
+}
+
+/// What an HTTP status means for the message.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("required" = ["answer"]))]
+#[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
+pub struct StatusRow {
+    /// The answer. Required in each row.
+    #[schemars(with = "Verdict")]
+    pub answer: Option<Verdict>,
+    /// Condition in ERR-3, of HL7 table 0357: 0, 100 to 104, or 198 to 207. Where it is not
+    /// given: 0 for `accept`, 207 otherwise.
+    #[schemars(with = "u16")]
+    pub condition: Option<u16>,
+}
+
+/// Acknowledging.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
+pub struct Ack {
+    /// Longest time from a message's last byte to its ACK; retries end here. Should be shorter than
+    /// the sender's own ACK timeout.
+    pub deadline: Period,
+    /// What is answered when the app could not be reached in time.
+    pub unavailable: Unavailable,
+    /// MSH-12 of the ACK to a message that has none.
+    #[schemars(regex(pattern = r"^[0-9]{1,3}(\.[0-9]{1,3}){1,2}$"))]
+    pub default_version: Text,
+}
+
+/// How a message's bytes become text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
+pub struct Charset {
+    /// Character set of every message, whatever its MSH-18 says.
+    #[schemars(with = "CharsetName")]
+    pub force: Option<CharsetName>,
+    /// Character set of messages whose MSH-18 is silent or wrong and whose bytes are not UTF-8.
+    pub fallback: CharsetName,
+}
+
+/// The admin server: metrics, health, drain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
+pub struct Admin {
+    /// Where it listens: an IP address and a port, or `off`.
+    #[schemars(extend("x-restart" = true))]
+    pub bind: OrOff<Address>,
+    /// Whether `/readyz` depends on the apps being reachable.
+    pub ready_needs_app: bool,
+    /// How often an app is looked for while nothing is delivered to it, at least 100ms.
+    pub app_probe_interval: Period,
+}
+
+/// Bounds that all listeners share.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
+pub struct GlobalLimits {
+    /// Bytes of messages that all connections together may hold. A connection that would go over
+    /// it is not read from until others have finished. At least 4MiB more than the largest
+    /// `max_message_bytes`.
+    #[schemars(extend("x-restart" = true))]
+    pub max_buffered_bytes: ByteSize,
+}
+
+/// How the process ends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
+pub struct Shutdown {
+    /// Longest time from SIGTERM or `drain` until what is still open is cut. Must be shorter than
+    /// the pod's `terminationGracePeriodSeconds`.
+    pub deadline: Period,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
+pub struct Log {
+    /// Least severe level that is written.
+    pub level: LogLevel,
+    /// Format of a line.
+    #[schemars(extend("x-restart" = true))]
+    pub format: LogFormat,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listeners: Vec::new(),
+            admin: Admin::default(),
+            limits: GlobalLimits::default(),
+            shutdown: Shutdown::default(),
+            log: Log::default(),
+            threads: 1,
+        }
+    }
+}
+
+impl Default for Listener {
+    fn default() -> Self {
+        Self {
+            name: None,
+            bind: any_address(2575),
+            backlog: 1024,
+            framing: Framing::default(),
+            limits: Limits::default(),
+            deliver: Deliver::default(),
+            ack: Ack::default(),
+            charset: Charset::default(),
+        }
+    }
+}
+
+impl Default for Framing {
+    fn default() -> Self {
+        Self {
+            start: ControlByte(0x0B),
+            end: ControlByte(0x1C),
+            end_idle: Period::millis(500),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_message_bytes: ByteSize::mib(16),
+            max_connections: 1024,
+            idle_timeout: OrOff::On(Period::hours(24)),
+            frame_timeout: Period::secs(60),
+            write_timeout: Period::secs(10),
+            keepalive: OrOff::On(Period::secs(45)),
+        }
+    }
+}
+
+impl Default for Deliver {
+    fn default() -> Self {
+        Self {
+            url: Url::default(),
+            format: Format::CloudEvents,
+            parsed: None,
+            raw: None,
+            connect_timeout: Period::secs(2),
+            timeout: Period::secs(10),
+            idle_timeout: Period::secs(30),
+            max_response_bytes: ByteSize::mib(1),
+            retry: Retry::default(),
+            traceparent: TraceParent::Sampled,
+            status: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            initial: Period::millis(100),
+            max: Period::secs(2),
+        }
+    }
+}
+
+impl Default for Ack {
+    fn default() -> Self {
+        Self {
+            deadline: Period::secs(25),
+            unavailable: Unavailable::Error,
+            default_version: Text("2.5".into()),
+        }
+    }
+}
+
+impl Default for Charset {
+    fn default() -> Self {
+        Self {
+            force: None,
+            fallback: CharsetName(super::Charset::Latin1),
+        }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            bind: OrOff::On(any_address(9090)),
+            ready_needs_app: true,
+            app_probe_interval: Period::secs(5),
+        }
+    }
+}
+
+impl Default for GlobalLimits {
+    fn default() -> Self {
+        Self {
+            max_buffered_bytes: ByteSize::mib(256),
+        }
+    }
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self {
+            deadline: Period::secs(25),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: LogLevel::Info,
+            format: LogFormat::Text,
+        }
+    }
+}
+
+fn any_address(port: u16) -> Address {
+    Address(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
+}

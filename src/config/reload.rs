@@ -1,0 +1,243 @@
+//! What a reload can change while connections are open, and what needs a new process.
+//!
+//! Must not do: the reload itself.
+
+use super::{Config, Listener};
+
+/// Paths of the keys that differ between two configurations and cannot be changed while running,
+/// in the order of the file. Empty if a reload can apply all of `new`.
+///
+/// Listeners are told apart by name, so their order may change. The path of one that is new or
+/// renamed has its number in `new`; of one that is gone, its number in `old`.
+pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
+    let mut paths = Vec::new();
+    let mut differs = |path: String, same: bool| {
+        if !same && !paths.contains(&path) {
+            paths.push(path);
+        }
+    };
+    for (at, listener) in new.listeners.iter().enumerate() {
+        let Some(before) = named(old, &listener.name) else {
+            differs(unmatched(at, old, new), false);
+            continue;
+        };
+        let path = |key: &str| format!("listeners[{at}].{key}");
+        differs(path("bind"), before.bind == listener.bind);
+        differs(path("backlog"), before.backlog == listener.backlog);
+        differs(
+            path("limits.max_connections"),
+            before.session.limits.max_connections == listener.session.limits.max_connections,
+        );
+    }
+    for (at, listener) in old.listeners.iter().enumerate() {
+        differs(
+            unmatched(at, old, new),
+            named(new, &listener.name).is_some(),
+        );
+    }
+    differs("admin.bind".into(), old.admin.bind == new.admin.bind);
+    differs(
+        "limits.max_buffered_bytes".into(),
+        old.limits.max_buffered_bytes == new.limits.max_buffered_bytes,
+    );
+    differs("log.format".into(), old.log.format == new.log.format);
+    differs("threads".into(), old.threads == new.threads);
+    paths
+}
+
+fn named<'a>(config: &'a Config, name: &str) -> Option<&'a Listener> {
+    config
+        .listeners
+        .iter()
+        .find(|listener| &*listener.name == name)
+}
+
+/// The path of a listener that only one side has: its name if it was renamed in place, and itself
+/// if it was added or removed.
+fn unmatched(at: usize, old: &Config, new: &Config) -> String {
+    let lonely = |config: &Config, other: &Config| {
+        config
+            .listeners
+            .get(at)
+            .is_some_and(|one| named(other, &one.name).is_none())
+    };
+    if lonely(old, new) && lonely(new, old) {
+        format!("listeners[{at}].name")
+    } else {
+        format!("listeners[{at}]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::config::{Source, load, raw};
+
+    const RESTART: bool = true;
+    const RELOAD: bool = false;
+
+    /// Every key, a value other than its default, and which side it is on.
+    const KEYS: [(&str, &str, bool); 37] = [
+        ("listeners[].name", "other", RESTART),
+        ("listeners[].bind", "'[::1]:1'", RESTART),
+        ("listeners[].backlog", "7", RESTART),
+        ("listeners[].framing.start", "1", RELOAD),
+        ("listeners[].framing.end", "2", RELOAD),
+        ("listeners[].framing.end_idle", "3s", RELOAD),
+        ("listeners[].limits.max_message_bytes", "1MiB", RELOAD),
+        ("listeners[].limits.max_connections", "7", RESTART),
+        ("listeners[].limits.idle_timeout", "off", RELOAD),
+        ("listeners[].limits.frame_timeout", "7s", RELOAD),
+        ("listeners[].limits.write_timeout", "7s", RELOAD),
+        ("listeners[].limits.keepalive", "off", RELOAD),
+        ("listeners[].deliver.url", "http://other/", RELOAD),
+        ("listeners[].deliver.format", "raw", RELOAD),
+        ("listeners[].deliver.parsed", "false", RELOAD),
+        ("listeners[].deliver.raw", "false", RELOAD),
+        ("listeners[].deliver.connect_timeout", "1s", RELOAD),
+        ("listeners[].deliver.timeout", "7s", RELOAD),
+        ("listeners[].deliver.idle_timeout", "7s", RELOAD),
+        ("listeners[].deliver.max_response_bytes", "2MiB", RELOAD),
+        ("listeners[].deliver.retry.initial", "7ms", RELOAD),
+        ("listeners[].deliver.retry.max", "7s", RELOAD),
+        ("listeners[].deliver.traceparent", "off", RELOAD),
+        (
+            "listeners[].deliver.status",
+            "{'409': {answer: accept}}",
+            RELOAD,
+        ),
+        ("listeners[].ack.deadline", "7s", RELOAD),
+        ("listeners[].ack.unavailable", "close", RELOAD),
+        ("listeners[].ack.default_version", "2.3", RELOAD),
+        ("listeners[].charset.force", "ascii", RELOAD),
+        ("listeners[].charset.fallback", "ascii", RELOAD),
+        ("admin.bind", "off", RESTART),
+        ("admin.ready_needs_app", "false", RELOAD),
+        ("admin.app_probe_interval", "7s", RELOAD),
+        ("limits.max_buffered_bytes", "1GiB", RESTART),
+        ("shutdown.deadline", "7s", RELOAD),
+        ("log.level", "debug", RELOAD),
+        ("log.format", "json", RESTART),
+        ("threads", "2", RESTART),
+    ];
+
+    fn config(yaml: &str) -> Config {
+        load(&Source::new().text(yaml)).unwrap_or_else(|error| panic!("{yaml}: {error}"))
+    }
+
+    /// One listener, and one key set.
+    fn with(path: &str, value: &str) -> Config {
+        let (listener, rest) = match path.strip_prefix("listeners[].") {
+            Some(rest) => (true, rest),
+            None => (false, path),
+        };
+        let keys: Vec<&str> = rest.split('.').collect();
+        let nested = keys
+            .iter()
+            .rev()
+            .fold(value.to_owned(), |inner, key| format!("{{{key}: {inner}}}"));
+        if listener {
+            config(&format!("listeners: [{nested}]"))
+        } else {
+            config(&format!(
+                "listeners: [{{}}]\n{}",
+                nested.trim_start_matches('{').replacen('}', "", 1)
+            ))
+        }
+    }
+
+    #[test]
+    fn each_key_is_on_its_side() {
+        let old = config("listeners: [{}]");
+        for (path, value, restart) in KEYS {
+            let new = with(path, value);
+            assert_ne!(old, new, "{path} has no effect");
+            let expected: &[String] = if restart {
+                &[path.replace("[]", "[0]")]
+            } else {
+                &[]
+            };
+            assert_eq!(needs_restart(&old, &new), expected, "{path}");
+            assert_eq!(needs_restart(&new, &new), [""; 0], "{path}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_has_each_key_on_the_same_side() {
+        let schema = schemars::schema_for!(raw::Config).to_value();
+        let mut documented = BTreeMap::new();
+        leaves(&schema, &schema, "", &mut documented);
+        let here: BTreeMap<String, bool> = KEYS
+            .iter()
+            .map(|(path, _, restart)| ((*path).to_owned(), *restart))
+            .collect();
+        assert_eq!(documented, here);
+    }
+
+    /// Path of each key that has no keys of its own, and whether it is marked with `x-restart`.
+    fn leaves(root: &Value, schema: &Value, path: &str, found: &mut BTreeMap<String, bool>) {
+        for (key, property) in schema["properties"].as_object().into_iter().flatten() {
+            let path = if path.is_empty() {
+                key.clone()
+            } else {
+                format!("{path}.{key}")
+            };
+            let (reference, path) = match property["items"]["$ref"].as_str() {
+                Some(reference) => (Some(reference), format!("{path}[]")),
+                None => (property["$ref"].as_str(), path),
+            };
+            match reference.and_then(|reference| reference.strip_prefix('#')) {
+                Some(pointer) => {
+                    let inner = root.pointer(pointer).expect("a definition");
+                    leaves(root, inner, &path, found);
+                }
+                None => {
+                    found.insert(path, property.get("x-restart").is_some());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn listeners_come_and_go_with_a_restart_and_change_places_without() {
+        let abc = |names: &[&str]| {
+            let listeners: Vec<String> = names
+                .iter()
+                .map(|name| format!("{{name: {name}, bind: '127.0.0.1:{}'}}", name.len() + 1))
+                .collect();
+            config(&format!("listeners: [{}]", listeners.join(", ")))
+        };
+        for (old, new, expected) in [
+            (&["a", "bb"][..], &["bb", "a"][..], &[][..]),
+            (&["a"], &["a", "bb"], &["listeners[1]"]),
+            (&["a", "bb"], &["a"], &["listeners[1]"]),
+            (&["a", "bb"], &["bb"], &["listeners[0]"]),
+            (&["a", "bb"], &["a", "cc"], &["listeners[1].name"]),
+            (
+                &["a", "bb"],
+                &["ccc"],
+                &["listeners[0].name", "listeners[1]"],
+            ),
+        ] {
+            assert_eq!(
+                needs_restart(&abc(old), &abc(new)),
+                expected,
+                "{old:?} to {new:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn several_differences_are_in_the_order_of_the_file() {
+        let old = config("listeners: [{name: a}]");
+        let new = config("threads: 2\nlog: {format: json}\nlisteners: [{name: a, backlog: 1}]");
+        assert_eq!(
+            needs_restart(&old, &new),
+            ["listeners[0].backlog", "log.format", "threads"]
+        );
+    }
+}

@@ -1,0 +1,75 @@
+//! `examples/config/full.yaml`: every key at its default, with its description as a comment.
+
+use serde_json::Value;
+
+use crate::schema::{properties, schema};
+
+const WIDTH: usize = 98;
+
+const HEAD: &str = "\
+# Every key of mllp-bridge at its default. Generated from src/config/raw.rs by `make docs`.
+# A configuration needs only the keys that differ; see docs/config.md.
+# yaml-language-server: $schema=../../docs/config.schema.json
+";
+
+/// The file's text.
+pub(crate) fn example() -> String {
+    let schema = schema();
+    let mut out = String::from(HEAD);
+    mapping(&schema, &schema, 0, &mut out);
+    out
+}
+
+fn mapping(root: &Value, schema: &Value, depth: usize, out: &mut String) {
+    let indent = "  ".repeat(depth);
+    for (name, property, inner) in properties(root, schema) {
+        if depth == 0 {
+            out.push('\n');
+        }
+        comment(
+            property["description"].as_str().unwrap_or_default(),
+            &indent,
+            out,
+        );
+        match inner {
+            Some(inner) if property["items"].is_null() => {
+                out.push_str(&format!("{indent}{name}:\n"));
+                mapping(root, inner, depth + 1, out);
+            }
+            // The list of listeners: one, at its defaults.
+            Some(inner) => {
+                let about = inner["description"].as_str().unwrap_or_default();
+                out.push_str(&format!("{indent}{name}:\n{indent}  - # {about}\n"));
+                mapping(root, inner, depth + 2, out);
+            }
+            None => match property.get("default") {
+                Some(value) => out.push_str(&format!("{indent}{name}: {}\n", scalar(value))),
+                None => out.push_str(&format!("{indent}# {name}: (not set)\n")),
+            },
+        }
+    }
+}
+
+fn comment(text: &str, indent: &str, out: &mut String) {
+    let mut line = format!("{indent}#");
+    for word in text.split_whitespace() {
+        if line.chars().count() + 1 + word.chars().count() > WIDTH {
+            out.push_str(&line);
+            out.push('\n');
+            line = format!("{indent}#");
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    out.push_str(&line);
+    out.push('\n');
+}
+
+/// A default as YAML. Text that YAML would take for a number is quoted; `0x0B` may be one.
+pub(crate) fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.parse::<f64>().is_ok() => format!("\"{text}\""),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

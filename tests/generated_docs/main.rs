@@ -1,0 +1,180 @@
+//! The configuration's JSON Schema, reference page and full example are generated from the types
+//! of `config::raw`. These tests fail where the committed files are not what the types say, and
+//! write them where `UPDATE_DOCS=1` is set (`make docs`).
+
+// Helpers of tests, which clippy takes for other code in a file of their own.
+#![allow(clippy::expect_used)]
+
+mod example;
+mod page;
+mod schema;
+
+use std::path::{Path, PathBuf};
+
+use mllp_bridge::config::{Config, Source, load};
+use serde_json::{Value, json};
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn compare(path: &str, generated: &str) {
+    let file = repository(path);
+    if std::env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1") {
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("folder made");
+        std::fs::write(&file, generated).expect("file written");
+        return;
+    }
+    let committed = std::fs::read_to_string(&file).unwrap_or_default();
+    if committed != generated {
+        let same = committed
+            .lines()
+            .zip(generated.lines())
+            .take_while(|(a, b)| a == b)
+            .count();
+        let line = |text: &str| text.lines().nth(same).unwrap_or("(nothing)").to_owned();
+        panic!(
+            "{path} is not what src/config/raw.rs says; run `make docs` and commit the result.\n\
+             first difference, line {}:\n  committed: {}\n  generated: {}",
+            same + 1,
+            line(&committed),
+            line(generated),
+        );
+    }
+}
+
+fn file(path: &str) -> Config {
+    load(&Source::new().file(repository(path))).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn text(yaml: &str) -> Config {
+    load(&Source::new().text(yaml)).unwrap_or_else(|error| panic!("{yaml}: {error}"))
+}
+
+fn yaml(text: &str) -> Value {
+    serde_saphyr::from_str_with_options(text, serde_saphyr::options! { strict_booleans: true })
+        .unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+#[test]
+fn schema_is_current() {
+    let schema = serde_json::to_string_pretty(&schema::schema()).expect("JSON");
+    compare("docs/config.schema.json", &(schema + "\n"));
+}
+
+#[test]
+fn reference_page_is_current() {
+    compare("docs/config.md", &page::page(&schema::sections()));
+}
+
+#[test]
+fn full_example_is_current() {
+    compare("examples/config/full.yaml", &example::example());
+}
+
+/// The example is made of the documented defaults, so they are the defaults that are parsed.
+#[test]
+fn documented_defaults_are_the_defaults() {
+    assert_eq!(text(&example::example()), text("listeners: [{}]"));
+}
+
+#[test]
+fn every_key_is_documented() {
+    // Keys whose absence means something that no value can say.
+    let without_default = ["force", "answer", "condition"];
+    for section in schema::sections() {
+        for key in &section.keys {
+            assert!(
+                !key.description.is_empty(),
+                "{} has no description",
+                key.path
+            );
+            assert!(!key.kind.is_empty(), "{} has no type", key.path);
+            let expected = !without_default.contains(&key.name.as_str());
+            assert_eq!(key.default.is_some(), expected, "default of {}", key.path);
+        }
+    }
+}
+
+#[test]
+fn the_examples_load_and_fit_the_schema() {
+    let validator = jsonschema::validator_for(&schema::schema()).expect("a valid schema");
+    assert_eq!(file("examples/config/full.yaml"), text("listeners: [{}]"));
+    let minimal = file("examples/config/minimal.yaml");
+    assert_eq!(minimal.listeners[0].session.deliver.url.path, "/hl7");
+    for path in ["examples/config/full.yaml", "examples/config/minimal.yaml"] {
+        let tree = yaml(&std::fs::read_to_string(repository(path)).expect("an example"));
+        let errors: Vec<String> = validator
+            .iter_errors(&tree)
+            .map(|error| error.to_string())
+            .collect();
+        assert_eq!(errors, [""; 0], "{path}");
+    }
+}
+
+/// An editor that uses the schema and the bridge must agree on spelling.
+#[test]
+fn schema_and_bridge_agree() {
+    let validator = jsonschema::validator_for(&schema::schema()).expect("a valid schema");
+    let listener = |keys: Value| json!({ "listeners": [keys] });
+    for (tree, accepted) in [
+        (listener(json!({})), true),
+        (listener(json!({"name": "adt"})), true),
+        (listener(json!({"name": "ADT"})), false),
+        (listener(json!({"bind": "[::]:2575"})), true),
+        (listener(json!({"bind": 2575})), false),
+        (listener(json!({"backlog": 0})), false),
+        (listener(json!({"framing": {"start": 11}})), true),
+        (listener(json!({"framing": {"start": "0x0B"}})), true),
+        (listener(json!({"framing": {"start": 200}})), false),
+        (listener(json!({"limits": {"idle_timeout": "off"}})), true),
+        (listener(json!({"limits": {"idle_timeout": false}})), true),
+        (listener(json!({"limits": {"idle_timeout": true}})), false),
+        (listener(json!({"limits": {"idle_timeout": "1h30m"}})), true),
+        (listener(json!({"limits": {"idle_timeout": 30}})), false),
+        (listener(json!({"limits": {"frame_timeout": "off"}})), false),
+        (
+            listener(json!({"limits": {"max_message_bytes": 65536}})),
+            true,
+        ),
+        (
+            listener(json!({"limits": {"max_message_bytes": "16Mi"}})),
+            true,
+        ),
+        (
+            listener(json!({"limits": {"max_message_bytes": "16 mib"}})),
+            true,
+        ),
+        (
+            listener(json!({"limits": {"max_message_bytes": "16M"}})),
+            false,
+        ),
+        (listener(json!({"deliver": {"url": "ftp://app/"}})), false),
+        (listener(json!({"deliver": {"traceparent": false}})), true),
+        (listener(json!({"deliver": {"format": "xml"}})), false),
+        (
+            listener(json!({"deliver": {"status": {"5xx": {"answer": "unavailable"}}}})),
+            true,
+        ),
+        (
+            listener(json!({"deliver": {"status": {"409": {"condition": 207}}}})),
+            false,
+        ),
+        (
+            listener(json!({"deliver": {"status": {"600": {"answer": "accept"}}}})),
+            false,
+        ),
+        (listener(json!({"ack": {"default_version": 2.3}})), true),
+        (listener(json!({"ack": {"default_version": "two"}})), false),
+        (listener(json!({"charset": {"force": "UTF-8"}})), true),
+        (listener(json!({"charset": {"force": "ebcdic"}})), false),
+        (listener(json!({"delivr": {}})), false),
+        (json!({"listeners": [{}], "threads": 65}), false),
+        (json!({"listeners": [{}], "admin": {"bind": "off"}}), true),
+    ] {
+        assert_eq!(validator.is_valid(&tree), accepted, "the schema on {tree}");
+        // JSON is YAML.
+        let loaded = load(&Source::new().text(tree.to_string()));
+        assert_eq!(loaded.is_ok(), accepted, "the bridge on {tree}: {loaded:?}");
+    }
+}

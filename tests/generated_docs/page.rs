@@ -1,0 +1,52 @@
+//! `docs/config.md`: a table per section.
+
+use crate::example::scalar;
+use crate::schema::{Key, Section};
+
+const HEAD: &str = include_str!("intro.md");
+
+/// The page's text.
+pub(crate) fn page(sections: &[Section]) -> String {
+    let mut out = String::from(HEAD);
+    for section in sections {
+        let title = match section.path.as_str() {
+            "" => "Top level".to_owned(),
+            path => format!("`{path}`"),
+        };
+        out.push_str(&format!("\n## {title}\n\n"));
+        if !section.path.is_empty() {
+            out.push_str(&format!("{}\n\n", section.description));
+        }
+        out.push_str("| key | type | default | what it does | reload |\n");
+        out.push_str("| --- | --- | --- | --- | --- |\n");
+        for key in &section.keys {
+            out.push_str(&row(key));
+        }
+    }
+    out
+}
+
+fn row(key: &Key) -> String {
+    let default = match &key.default {
+        Some(value) => format!("`{}`", scalar(value)),
+        None => "–".into(),
+    };
+    let reload = match key.restart.as_deref() {
+        None => "yes".into(),
+        Some("") => "restart".into(),
+        Some(what) => format!("restart for {what}"),
+    };
+    let mut description = key.description.clone();
+    for (name, meaning) in &key.choices {
+        description.push_str(&format!("<br>`{name}`: {meaning}"));
+    }
+    let cells = [
+        format!("`{}`", key.path),
+        key.kind.clone(),
+        default,
+        description,
+        reload,
+    ];
+    let cells = cells.map(|cell| cell.replace('|', "\\|"));
+    format!("| {} |\n", cells.join(" | "))
+}

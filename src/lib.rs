@@ -1,4 +1,7 @@
 //! mllp-bridge
+pub mod admin;
+pub mod cli;
+pub mod cmd;
 pub mod config;
 pub mod deliver;
 pub mod envelope;

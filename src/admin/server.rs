@@ -1,0 +1,92 @@
+//! The HTTP side: axum, because this is not the message path.
+//!
+//! | path | says |
+//! | --- | --- |
+//! | `GET /metrics` | Prometheus text |
+//! | `GET /livez` | 200 while the process runs, draining or not |
+//! | `GET /readyz` | 200, or 503 and why not |
+//! | `POST /drain` | from this machine only: begins the drain, answers when it is over |
+
+use super::Readiness;
+use crate::telemetry::Metrics;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::json;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// A bound admin server.
+#[derive(Debug)]
+pub struct Server {
+    socket: TcpListener,
+    address: SocketAddr,
+    router: Router,
+}
+
+#[derive(Debug, Clone)]
+struct Parts {
+    metrics: Metrics,
+    readiness: Arc<Readiness>,
+}
+
+impl Server {
+    /// Binds the port.
+    ///
+    /// # Errors
+    /// If the address cannot be bound.
+    pub async fn bind(address: SocketAddr, metrics: Metrics, readiness: Arc<Readiness>) -> io::Result<Self> {
+        let socket = TcpListener::bind(address).await?;
+        let address = socket.local_addr()?;
+        let router = Router::new()
+            .route("/metrics", get(metrics_text))
+            .route("/livez", get(|| async { "alive\n" }))
+            .route("/readyz", get(readyz))
+            .route("/drain", post(drain))
+            .with_state(Parts { metrics, readiness });
+        Ok(Self { socket, address, router })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves as long as the process.
+    pub async fn serve(self) {
+        let service = self.router.into_make_service_with_connect_info::<SocketAddr>();
+        if let Err(error) = axum::serve(self.socket, service).await {
+            tracing::error!(%error, "the admin server ended");
+        }
+    }
+}
+
+async fn metrics_text(State(parts): State<Parts>) -> Response {
+    parts.metrics.draining.set(parts.readiness.drain().is_draining().into());
+    match parts.metrics.text() {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn readyz(State(parts): State<Parts>) -> Response {
+    let reasons = parts.readiness.reasons();
+    if reasons.is_empty() {
+        return "ready\n".into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready\n{}\n", reasons.join("\n"))).into_response()
+}
+
+async fn drain(State(parts): State<Parts>, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {
+    // The port is open to Prometheus; ending the bridge is for its own pod (a preStop hook runs inside it).
+    if !peer.ip().to_canonical().is_loopback() {
+        return (StatusCode::FORBIDDEN, Json(json!({"error": "drain is for this machine only"}))).into_response();
+    }
+    parts.readiness.begin_drain();
+    parts.readiness.drained().await;
+    Json(json!({"drained": true})).into_response()
+}

@@ -1,0 +1,183 @@
+//! The command line: types only. What each command does is in [`crate::cmd`].
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Bridges HL7 v2 over MLLP to HTTP: hospitals speak MLLP, your app speaks HTTP.
+#[derive(Debug, Parser)]
+#[command(name = "mllp-bridge", version, max_term_width = 100, after_help = "\
+Try it with nothing installed:  mllp-bridge demo
+Exit codes: 0 done, 1 the work failed, 2 bad usage, 64 bad configuration (found before a port is bound)")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the bridge: MLLP in, HTTP to the app, its answer back as an ACK
+    #[command(after_help = "Example:\n  mllp-bridge run --listen 0.0.0.0:2575 --app http://127.0.0.1:8080/hl7")]
+    Run(RunArgs),
+    /// Show the whole line on this machine: a bridge, an app, real messages
+    #[command(after_help = "Example:\n  mllp-bridge demo")]
+    Demo(DemoArgs),
+    /// Send HL7 files over MLLP and check each answer
+    #[command(after_help = "\
+Examples:
+  mllp-bridge send 127.0.0.1:2575 adt.hl7
+  mllp-bridge send 127.0.0.1:2575 messages/ --connections 8 --repeat 100
+  cat adt.hl7 | mllp-bridge send 127.0.0.1:2575 -")]
+    Send(SendArgs),
+    /// Show what the app would be sent for a message, without a network; or turn an envelope back into ER7
+    #[command(after_help = "\
+Examples:
+  mllp-bridge convert adt.hl7
+  mllp-bridge convert --get PID-5.1 adt.hl7
+  mllp-bridge convert adt.hl7 | mllp-bridge convert --to er7 -")]
+    Convert(ConvertArgs),
+    /// Check a configuration: every error at once, or what is in force
+    #[command(after_help = "Example:\n  mllp-bridge check --config bridge.yaml")]
+    Check(CheckArgs),
+    /// Ask the bridge on this machine to stop accepting and to finish (for a pod's preStop)
+    #[command(after_help = "Example:\n  mllp-bridge drain --admin 127.0.0.1:9090")]
+    Drain(DrainArgs),
+}
+
+/// Where the configuration comes from: flags over `MLLP_BRIDGE_…` over the file.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ConfigArgs {
+    /// Configuration file (YAML); see docs/config.md
+    #[arg(long, short, value_name = "FILE", env = "MLLP_BRIDGE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// MLLP address of the first listener, like 0.0.0.0:2575
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// URL that the first listener's messages are POSTed to
+    #[arg(long, value_name = "URL")]
+    pub app: Option<String>,
+    /// Address of metrics, health and drain, or "off"
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<String>,
+    /// Request format of the first listener: cloudevents, cloudevents-binary or raw
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<String>,
+    /// Threads that carry connections
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// text or json
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Log what the bridge logs, too
+    #[arg(long)]
+    pub verbose: bool,
+}
+
+/// `send`.
+#[derive(Debug, Args)]
+pub struct SendArgs {
+    /// MLLP server, host:port
+    #[arg(value_name = "ADDR")]
+    pub address: String,
+    /// Files or directories with messages, or - for standard input; a file may hold several messages
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Connections to send on at once
+    #[arg(long, short, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub connections: u32,
+    /// Send everything this many times
+    #[arg(long, short, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: u32,
+    /// At most this many messages a second, over all connections
+    #[arg(long, value_name = "PER_SECOND")]
+    pub rate: Option<f64>,
+    /// How long to wait for each answer, in seconds
+    #[arg(long, default_value_t = 30.0, value_name = "SECONDS")]
+    pub timeout: f64,
+    /// One line for every message
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// `convert`.
+#[derive(Debug, Args)]
+pub struct ConvertArgs {
+    /// Files with messages (or, with --to er7, envelopes), or - for standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// What to make of them
+    #[arg(long, value_enum, default_value_t = Target::Envelope)]
+    pub to: Target,
+    /// Print the value at this place instead, like PID-3.1 or OBX[2]-5
+    #[arg(long, value_name = "PATH", conflicts_with = "to")]
+    pub get: Option<String>,
+    /// Leave the parsed segments out
+    #[arg(long)]
+    pub no_parsed: bool,
+    /// Leave the raw message out
+    #[arg(long)]
+    pub no_raw: bool,
+    /// Indent the JSON
+    #[arg(long)]
+    pub pretty: bool,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// `drain`.
+#[derive(Debug, Args)]
+pub struct DrainArgs {
+    /// Admin address of the running bridge
+    #[arg(long, default_value = "127.0.0.1:9090", value_name = "ADDR")]
+    pub admin: String,
+    /// Give up waiting after this many seconds
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    pub timeout: f64,
+}
+
+/// Output formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+}
+
+/// What `convert` makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// The envelope that an app gets
+    Envelope,
+    /// ER7 from an envelope
+    Er7,
+}

@@ -1,0 +1,6 @@
+//! demo
+use std::process::ExitCode;
+/// x
+/// # Errors
+/// x
+pub fn main(_args: &crate::cli::DemoArgs) -> anyhow::Result<ExitCode> { anyhow::bail!("not yet") }

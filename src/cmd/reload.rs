@@ -1,0 +1,99 @@
+//! Puts a changed configuration file in force while connections stay open.
+//!
+//! The file's content is looked at every two seconds, and at once on SIGHUP. Content, not change notifications: a
+//! mounted ConfigMap changes by a swapped symbolic link, for which the file itself never reports a write.
+
+use super::serve::Bridge;
+use crate::admin::Readiness;
+use crate::config::{self, Config, Source};
+use crate::inbound::Shared;
+use crate::telemetry::Metrics;
+use crate::telemetry::labels::Reload;
+use crate::telemetry::log::LevelHandle;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+const POLL: Duration = Duration::from_secs(2);
+
+/// Watches one file.
+#[derive(Debug)]
+pub struct Reloader {
+    config: Config,
+    source: Source,
+    file: Option<PathBuf>,
+    content: Option<Vec<u8>>,
+    listeners: Vec<Arc<Shared>>,
+    readiness: Arc<Readiness>,
+    metrics: Metrics,
+    level: LevelHandle,
+}
+
+impl Reloader {
+    /// For a bridge that was started from this configuration.
+    pub fn new(config: Config, source: Source, file: Option<&Path>, bridge: &Bridge, level: LevelHandle) -> Self {
+        let content = file.and_then(|file| std::fs::read(file).ok());
+        Self {
+            config,
+            source,
+            file: file.map(Path::to_path_buf),
+            content,
+            listeners: bridge.listeners.clone(),
+            readiness: Arc::clone(&bridge.readiness),
+            metrics: bridge.metrics.clone(),
+            level,
+        }
+    }
+
+    /// Runs as long as the process.
+    pub async fn run(mut self) {
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+        loop {
+            let asked = tokio::select! {
+                _ = hangup.recv() => true,
+                () = tokio::time::sleep(POLL), if self.file.is_some() => false,
+            };
+            let content = self.file.as_ref().and_then(|file| std::fs::read(file).ok());
+            // A file that is gone for a moment is being replaced.
+            let changed = content.is_some() && content != self.content;
+            if asked || changed {
+                self.content = content;
+                self.reload();
+            }
+        }
+    }
+
+    fn reload(&mut self) {
+        let new = match config::load(&self.source) {
+            Ok(new) => new,
+            Err(errors) => {
+                self.metrics.reloaded(Reload::Failed);
+                for problem in errors.problems() {
+                    tracing::error!(%problem, "the configuration was not reloaded");
+                }
+                return;
+            }
+        };
+        let kept = config::needs_restart(&self.config, &new);
+        for shared in &self.listeners {
+            let Some(listener) = new.listeners.iter().find(|listener| listener.name == shared.name) else {
+                continue;
+            };
+            if let Err(error) = shared.reload(Arc::clone(&listener.session)) {
+                self.metrics.reloaded(Reload::Failed);
+                tracing::error!(listener = %shared.name, %error, "the listener's settings were not reloaded");
+                return;
+            }
+        }
+        self.level.set(new.log.level);
+        self.readiness.reload(new.admin.ready_needs_app, new.shutdown);
+        if kept.is_empty() {
+            self.metrics.reloaded(Reload::Applied);
+            tracing::info!("configuration reloaded");
+        } else {
+            self.metrics.reloaded(Reload::Partial);
+            tracing::warn!(needs_restart = %kept.join(", "), "configuration reloaded, except for what needs a restart");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! A running bridge: what `run` and `demo` start.
+
+use crate::admin::{self, Readiness};
+use crate::config::Config;
+use crate::inbound::listener::Common;
+use crate::inbound::{Listener, Shared};
+use crate::runtime::{Budget, Buffers, Drain};
+use crate::telemetry::Metrics;
+use anyhow::Context;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// How often idle buffers are given back.
+const TRIM: Duration = Duration::from_secs(5);
+
+/// Everything is bound and serving.
+#[derive(Debug)]
+pub struct Bridge {
+    /// Each listener's name and address.
+    pub addresses: Vec<(Arc<str>, SocketAddr)>,
+    /// The admin server's address, if there is one.
+    pub admin: Option<SocketAddr>,
+    /// Ends it in order.
+    pub drain: Drain,
+    /// Its metrics.
+    pub metrics: Metrics,
+    /// What a reload reaches.
+    pub listeners: Vec<Arc<Shared>>,
+    /// What readiness depends on.
+    pub readiness: Arc<Readiness>,
+    serving: JoinSet<()>,
+    /// Ends with the bridge.
+    background: JoinSet<()>,
+}
+
+impl Bridge {
+    /// Binds every port, then serves.
+    ///
+    /// # Errors
+    /// If a port cannot be bound, naming it.
+    pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
+        let common = Common {
+            metrics: metrics.clone(),
+            buffers: Buffers::default(),
+            budget: Budget::new(config.limits.max_buffered_bytes),
+            drain: Drain::default(),
+            control_ids: Arc::default(),
+        };
+        let mut bound = Vec::new();
+        for (at, listener) in config.listeners.iter().enumerate() {
+            let what = || format!("listeners[{at}].bind: cannot listen on {}", listener.bind);
+            bound.push(Listener::bind(listener, &common).with_context(what)?);
+        }
+        let listeners: Vec<_> = bound.iter().map(|listener| Arc::clone(&listener.shared)).collect();
+        let apps = listeners.iter().map(|shared| (Arc::clone(&shared.name), Arc::clone(&shared.health))).collect();
+        let readiness =
+            Arc::new(Readiness::new(apps, common.drain.clone(), config.admin.ready_needs_app, config.shutdown));
+
+        let mut background = JoinSet::new();
+        let mut admin = None;
+        if let Some(address) = config.admin.bind {
+            let server = admin::Server::bind(address, metrics.clone(), Arc::clone(&readiness))
+                .await
+                .with_context(|| format!("admin.bind: cannot listen on {address}"))?;
+            admin = Some(server.address());
+            background.spawn(server.serve());
+        }
+        let addresses = bound
+            .iter()
+            .map(|listener| Ok((Arc::clone(&listener.shared.name), listener.address()?)))
+            .collect::<std::io::Result<Vec<_>>>()?;
+
+        let mut serving = JoinSet::new();
+        for listener in bound {
+            serving.spawn(listener.serve());
+        }
+        for shared in &listeners {
+            background.spawn(probe(Arc::clone(shared), config.admin.app_probe_interval));
+        }
+        background.spawn(housekeep(common, config.limits.max_buffered_bytes, metrics.clone()));
+        let drain = readiness.drain().clone();
+        Ok(Self { addresses, admin, drain, metrics, listeners, readiness, serving, background })
+    }
+
+    /// Waits until every connection has ended, which they do once the drain has begun.
+    pub async fn drained(&mut self) {
+        while self.serving.join_next().await.is_some() {}
+        self.readiness.set_drained();
+    }
+
+    /// Ends what is left: the admin server.
+    pub async fn stop(mut self) {
+        self.background.shutdown().await;
+    }
+}
+
+/// Looks for the app while no message does.
+async fn probe(shared: Arc<Shared>, interval: Duration) {
+    let mut seen = 0;
+    loop {
+        if shared.health.seen() == seen {
+            let result = shared.live().app.probe().await;
+            shared.health.saw(result, &shared.metrics);
+        }
+        seen = shared.health.seen();
+        tokio::time::sleep(if shared.health.is_reachable() { interval } else { interval.min(QUICK) }).await;
+    }
+}
+
+/// How soon an app that is not there is looked for again: it decides how soon a starting pod is ready.
+const QUICK: Duration = Duration::from_millis(500);
+
+async fn housekeep(common: Common, budget: usize, metrics: Metrics) {
+    loop {
+        tokio::time::sleep(TRIM).await;
+        common.buffers.trim();
+        let reserved = budget.saturating_sub(common.budget.available());
+        metrics.buffered_bytes.set(reserved as i64);
+    }
+}

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::process::{Process, Program, Stderr};
 
@@ -29,7 +29,7 @@ pub(crate) struct Bridge {
 }
 
 impl Bridge {
-    pub(crate) fn start(recipe: &Recipe) -> Result<Self> {
+    pub(crate) async fn start(recipe: &Recipe) -> Result<Self> {
         let app = format!("http://{}/hl7", recipe.app);
         let binary = recipe.binary.to_string_lossy();
         let arguments = [
@@ -52,13 +52,17 @@ impl Bridge {
             )],
             core: recipe.core,
         };
-        let (process, stderr) = Process::start(&program)?;
-        let (at, address) = wait_listening(&process, &stderr).with_context(|| {
-            format!(
-                "the bridge does not start; its last lines:\n{}",
-                process.last_lines()
-            )
-        })?;
+        let (process, mut stderr) = Process::start(&program)?;
+        let (at, address) = tokio::time::timeout(START_TIMEOUT, wait_listening(&mut stderr))
+            .await
+            .context("no line says that it listens")
+            .flatten()
+            .with_context(|| {
+                format!(
+                    "the bridge does not start; its last lines:\n{}",
+                    process.last_lines()
+                )
+            })?;
         // The line is believed only if it is true.
         TcpStream::connect(address).context("the bridge says that it listens, but")?;
         Ok(Self {
@@ -69,14 +73,13 @@ impl Bridge {
     }
 }
 
-fn wait_listening(process: &Process, stderr: &Stderr) -> Result<(Instant, SocketAddr)> {
-    loop {
-        let left = START_TIMEOUT.saturating_sub(process.executed.elapsed());
-        let (at, line) = stderr.recv_timeout(left)?;
+async fn wait_listening(stderr: &mut Stderr) -> Result<(Instant, SocketAddr)> {
+    while let Some((at, line)) = stderr.recv().await {
         if let Some(address) = listening_address(&line) {
             return Ok((at, address));
         }
     }
+    bail!("it ended")
 }
 
 /// The MLLP listener's address, if `line` is the log line that announces it. Formatters differ in

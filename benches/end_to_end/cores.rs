@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 /// Set in the process that has been started again; holds the plan.
-const PLAN: &str = "END_TO_END_CORES";
+const PLAN: &str = "BENCH_CORES";
 
 /// Raises the soft limit of open files as far as it goes: 10,000 connections need that many here
 /// and in the server. 40,000 first, because a hard limit may be unlimited, which costs some

@@ -47,7 +47,7 @@ pub(crate) struct LargeMessage {
 
 /// Resident memory: just started, after 64 connections' ADTs, after 8 connections' 1 MB messages.
 pub(crate) async fn memory(recipe: &Recipe, effort: Duration) -> Result<Memory> {
-    let bridge = Bridge::start(recipe)?;
+    let bridge = Bridge::start(recipe).await?;
     let pid = bridge.process.pid();
     let idle_kib = settled_kib(pid).await?;
     let candidate = Candidate {
@@ -60,7 +60,7 @@ pub(crate) async fn memory(recipe: &Recipe, effort: Duration) -> Result<Memory> 
     let large = messages::oru_document("oru-1m-document", 1_000_000);
     exercise(&candidate, &large, 8, effort).await?;
     let after_large_kib = settled_kib(pid).await?;
-    bridge.process.end()?;
+    bridge.process.end().await?;
     Ok(Memory {
         idle_kib,
         after_small_kib,
@@ -75,7 +75,7 @@ pub(crate) async fn idle_connections(
     steps: &[usize],
     used: bool,
 ) -> Result<Vec<IdleConnections>> {
-    let bridge = Bridge::start(recipe)?;
+    let bridge = Bridge::start(recipe).await?;
     let pid = bridge.process.pid();
     let at_start = settled_kib(pid).await?;
     let files_at_start = proc::open_files(pid)?;
@@ -102,7 +102,7 @@ pub(crate) async fn idle_connections(
         });
     }
     drop(clients);
-    bridge.process.end()?;
+    bridge.process.end().await?;
     Ok(results)
 }
 
@@ -115,12 +115,12 @@ pub(crate) async fn large_messages(recipe: &Recipe) -> Result<Vec<LargeMessage>>
     let mut results = Vec::new();
     for form in forms {
         let message = form();
-        let bridge = Bridge::start(recipe)?;
+        let bridge = Bridge::start(recipe).await?;
         let mut rendered = Rendered::new(&message, Wire::Mllp, bridge.address)?;
         let mut client = Client::connect(bridge.address, None).await?;
         client.send(&mut rendered).await.context(message.name)?;
         let peak_kib = proc::peak_kib(bridge.process.pid())?;
-        bridge.process.end()?;
+        bridge.process.end().await?;
         results.push(LargeMessage {
             message: message.name,
             bytes: message.text.len(),
@@ -132,12 +132,12 @@ pub(crate) async fn large_messages(recipe: &Recipe) -> Result<Vec<LargeMessage>>
 }
 
 /// Median time from exec to listening, in milliseconds.
-pub(crate) fn start_ms(recipe: &Recipe, starts: usize) -> Result<f64> {
+pub(crate) async fn start_ms(recipe: &Recipe, starts: usize) -> Result<f64> {
     let mut times = Vec::new();
     for _ in 0..starts {
-        let bridge = Bridge::start(recipe)?;
+        let bridge = Bridge::start(recipe).await?;
         times.push(bridge.started_in.as_secs_f64() * 1e3);
-        bridge.process.end()?;
+        bridge.process.end().await?;
     }
     median(times.into_iter()).context("not started once")
 }

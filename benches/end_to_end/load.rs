@@ -15,6 +15,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::messages::{Rendered, Wire};
+use crate::proc::CpuTime;
 
 /// Numbers all messages of this process: a control ID is never used twice.
 static NEXT_CONTROL_ID: AtomicU64 = AtomicU64::new(1);
@@ -40,8 +41,8 @@ pub(crate) struct Measured {
     pub(crate) window: Duration,
     /// From the first byte written to the last byte of the answer read, in nanoseconds.
     pub(crate) latency: Histogram<u64>,
-    /// CPU time that the servers used in the window, in nanoseconds.
-    pub(crate) cpu_ns: u64,
+    /// CPU time of the servers in the window.
+    pub(crate) cpu: CpuTime,
     /// Answered in all, warm-up included: what the stub must have counted.
     pub(crate) answered: u64,
 }
@@ -66,12 +67,12 @@ impl Shared {
     }
 }
 
-/// Loads `target`. `cpu_ns` reads the servers' CPU time; it is called at both ends of the window.
+/// Loads `target`. The CPU time of `servers` is read at both ends of the window.
 pub(crate) async fn run(
     target: SocketAddr,
     message: &Rendered,
     plan: Plan,
-    cpu_ns: impl Fn() -> Result<u64>,
+    servers: &[u32],
 ) -> Result<Measured> {
     let shared = Arc::new(Shared {
         latency: Mutex::new(new_histogram()?),
@@ -90,12 +91,12 @@ pub(crate) async fn run(
     let window = async {
         tokio::time::sleep(plan.warm_up).await;
         shared.take()?;
-        let (start, cpu_at_start) = (Instant::now(), cpu_ns()?);
+        let (start, cpu_at_start) = (Instant::now(), CpuTime::of(servers)?);
         tokio::time::sleep(plan.measure).await;
-        let (window, cpu_at_end) = (start.elapsed(), cpu_ns()?);
-        anyhow::Ok((window, cpu_at_end - cpu_at_start, shared.take()?))
+        let (window, cpu_at_end) = (start.elapsed(), CpuTime::of(servers)?);
+        anyhow::Ok((window, cpu_at_end.since(cpu_at_start), shared.take()?))
     };
-    let (window, cpu_ns, latency) = tokio::select! {
+    let (window, cpu, latency) = tokio::select! {
         measured = window => measured?,
         // A connection returns before it is told to only when something is wrong.
         Some(early) = connections.join_next() => {
@@ -119,7 +120,7 @@ pub(crate) async fn run(
         messages: latency.len(),
         window,
         latency,
-        cpu_ns,
+        cpu,
         answered,
     })
 }

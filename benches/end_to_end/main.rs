@@ -135,7 +135,7 @@ async fn measure(options: &Options, cores: Cores) -> Result<Report> {
         effort.measure.as_secs_f64()
     );
     let mut report = Report::new(machine);
-    let stub = Stub::start()?;
+    let stub = Stub::start().await?;
     let recipe = Recipe {
         binary: options.bridge.clone(),
         app: stub.address,
@@ -144,7 +144,7 @@ async fn measure(options: &Options, cores: Cores) -> Result<Report> {
 
     if options.wants("start") {
         let starts = if options.quick { 5 } else { 20 };
-        report.start_ms = report.note("start", footprint::start_ms(&recipe, starts));
+        report.start_ms = report.note("start", footprint::start_ms(&recipe, starts).await);
     }
     if options.wants("memory") {
         let memory = footprint::memory(&recipe, effort.measure).await;
@@ -174,12 +174,15 @@ async fn measure_throughput(
     stub: &Stub,
     report: &mut Report,
 ) -> Result<()> {
-    let nginx = nginx_program
-        .map(|program| Nginx::start(&program, stub.address, recipe.core))
-        .transpose()?;
-    let bridge = (!options.no_bridge)
-        .then(|| Bridge::start(recipe))
-        .transpose()?;
+    let nginx = match nginx_program {
+        Some(program) => Some(Nginx::start(&program, stub.address, recipe.core).await?),
+        None => None,
+    };
+    let bridge = if options.no_bridge {
+        None
+    } else {
+        report.note("starting the bridge", Bridge::start(recipe).await)
+    };
 
     let mut candidates = vec![Candidate {
         carrier: Carrier::Direct,
@@ -208,10 +211,10 @@ async fn measure_throughput(
     report.failures.extend(failures);
 
     if let Some(bridge) = bridge {
-        report.note("ending the bridge", bridge.process.end());
+        report.note("ending the bridge", bridge.process.end().await);
     }
     if let Some(nginx) = nginx {
-        nginx.process.end()?;
+        nginx.process.end().await?;
     }
     Ok(())
 }

@@ -1,13 +1,12 @@
 //! nginx as the yardstick: a mature proxy on the same machine, in the same minutes, for the same POST.
 //!
 //! Set up as someone who cares about its speed would: no access log, kept-alive connections on both
-//! sides that are never recycled, bodies held in memory.
+//! sides that are never recycled, bodies that never touch a disk.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -46,7 +45,11 @@ pub(crate) fn version(program: &Path) -> Option<String> {
 }
 
 impl Nginx {
-    pub(crate) fn start(program: &Path, app: SocketAddr, core: Option<usize>) -> Result<Self> {
+    pub(crate) async fn start(
+        program: &Path,
+        app: SocketAddr,
+        core: Option<usize>,
+    ) -> Result<Self> {
         let prefix = tempfile::tempdir()?;
         let address = free_address()?;
         let configuration = prefix.path().join("nginx.conf");
@@ -75,7 +78,7 @@ impl Nginx {
                     _prefix: prefix,
                 });
             }
-            thread::sleep(Duration::from_millis(5));
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         bail!("nginx does not listen:\n{}", process.last_lines());
     }
@@ -107,7 +110,7 @@ http {{
     keepalive_timeout 1h;
     tcp_nodelay on;
     client_max_body_size 0;
-    # A body is sent on when it is complete, from memory: no temporary file up to 2 MiB.
+    # Bodies stay in memory and are passed on as they come, in as few pieces as possible.
     client_body_buffer_size 2m;
 
     upstream app {{
@@ -122,7 +125,7 @@ http {{
             proxy_pass http://app;
             proxy_http_version 1.1;
             proxy_set_header Connection \"\";
-            proxy_request_buffering on;
+            proxy_request_buffering off;
             proxy_buffering on;
         }}
     }}

@@ -7,26 +7,52 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-/// CPU time that the living threads of some processes have used, in nanoseconds.
-pub(crate) fn cpu_ns(pids: &[u32]) -> Result<u64> {
-    pids.iter().map(|&pid| process_cpu_ns(pid)).sum()
+/// Time of the living threads of some processes, in nanoseconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CpuTime {
+    /// On a core.
+    pub(crate) used: u64,
+    /// Ready to run, while the core ran something else.
+    pub(crate) waited: u64,
 }
 
-fn process_cpu_ns(pid: u32) -> Result<u64> {
-    let mut total = 0;
-    let tasks =
-        fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid}"))?;
-    for task in tasks {
-        // A thread that ends between the listing and the reading is not an error.
-        let Ok(line) = fs::read_to_string(task?.path().join("schedstat")) else {
-            continue;
-        };
-        total += first_number(&line);
+impl CpuTime {
+    /// Of some processes together, so far.
+    pub(crate) fn of(pids: &[u32]) -> Result<Self> {
+        let mut total = Self::default();
+        for &pid in pids {
+            let time = Self::of_process(pid)?;
+            total.used += time.used;
+            total.waited += time.waited;
+        }
+        Ok(total)
     }
-    if total > 0 {
-        return Ok(total);
+
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self {
+            used: self.used.saturating_sub(earlier.used),
+            waited: self.waited.saturating_sub(earlier.waited),
+        }
     }
-    ticks(pid).map(|ticks| ticks * 10_000_000)
+
+    fn of_process(pid: u32) -> Result<Self> {
+        let mut total = Self::default();
+        let tasks =
+            fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid}"))?;
+        for task in tasks {
+            // A thread that ends between the listing and the reading is not an error.
+            let Ok(line) = fs::read_to_string(task?.path().join("schedstat")) else {
+                continue;
+            };
+            let mut fields = line.split(' ').map(first_number);
+            total.used += fields.next().unwrap_or(0);
+            total.waited += fields.next().unwrap_or(0);
+        }
+        if total.used == 0 {
+            total.used = ticks(pid)? * 10_000_000;
+        }
+        Ok(total)
+    }
 }
 
 /// User and system time in ticks, of which every Linux that runs this has 100 a second.

@@ -6,11 +6,12 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use tokio::sync::mpsc;
 
 use crate::cores::RAISE_OPEN_FILES;
 
@@ -38,7 +39,7 @@ pub(crate) struct Process {
 }
 
 /// Lines of a server's stderr, and when each was read. Dropping it does not stop the draining.
-pub(crate) type Stderr = mpsc::Receiver<(Instant, String)>;
+pub(crate) type Stderr = mpsc::UnboundedReceiver<(Instant, String)>;
 
 impl Process {
     pub(crate) fn start(program: &Program) -> Result<(Self, Stderr)> {
@@ -62,7 +63,7 @@ impl Process {
         if let Some(stdout) = child.stdout.take() {
             BufReader::new(stdout).read_line(&mut ready)?;
         }
-        let (lines, stderr) = mpsc::channel();
+        let (lines, stderr) = mpsc::unbounded_channel();
         let last_lines = Arc::default();
         if let Some(pipe) = child.stderr.take() {
             let last_lines = Arc::clone(&last_lines);
@@ -101,7 +102,7 @@ impl Process {
     }
 
     /// SIGTERM, and waits for the end.
-    pub(crate) fn end(mut self) -> Result<()> {
+    pub(crate) async fn end(mut self) -> Result<()> {
         let pid = self.pid().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status()?;
         ensure!(sent.success(), "kill -TERM {pid}: {sent}");
@@ -110,7 +111,7 @@ impl Process {
             if self.child.try_wait()?.is_some() {
                 return Ok(());
             }
-            thread::sleep(Duration::from_millis(1));
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
         bail!("process {pid} ignores SIGTERM");
     }
@@ -127,7 +128,7 @@ impl Drop for Process {
 /// Reads a server's stderr for as long as it lives: a full pipe would stop the server.
 fn drain(
     pipe: ChildStderr,
-    lines: &mpsc::Sender<(Instant, String)>,
+    lines: &mpsc::UnboundedSender<(Instant, String)>,
     last_lines: &Mutex<VecDeque<String>>,
 ) {
     let mut reader = BufReader::new(pipe);

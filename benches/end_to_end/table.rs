@@ -59,6 +59,7 @@ pub(crate) fn print(report: &Report, targets: &[Target]) {
             "## Throughput, latency, CPU\n\n{}",
             throughput(&report.throughput)
         );
+        print_disturbance(&report.throughput);
     }
     let footprint = footprint(report);
     if footprint.rows.len() > 1 {
@@ -69,6 +70,17 @@ pub(crate) fn print(report: &Report, targets: &[Target]) {
     }
     for failure in &report.failures {
         println!("VOID: {failure}");
+    }
+}
+
+/// Says when the machine was not ours alone, because the figures are then too high.
+fn print_disturbance(rows: &[Row]) {
+    let worst = rows.iter().map(|row| row.median.waited).fold(0.0, f64::max);
+    if worst > 0.03 {
+        println!(
+            "DISTURBED: other programs kept a carrier from its core for up to {:.0} % of a window.\n",
+            worst * 100.0
+        );
     }
 }
 
@@ -159,7 +171,7 @@ fn footprint(report: &Report) -> Table {
 }
 
 fn verdicts(targets: &[Target]) -> Table {
-    let mut table = Table::new(&["target", "wanted", "measured", ""]);
+    let mut table = Table::new(&["target", "wanted", "measured", "verdict"]);
     for target in targets {
         table.row([
             target.what.clone(),

@@ -45,7 +45,7 @@ pub(crate) fn judge(report: &Report) -> Vec<Target> {
                 .and_then(|row| row.against_nginx.as_ref())
                 .map(pick);
             add(
-                format!("{figure}, adt-900, {connections} connections"),
+                format!("{figure}, adt-900/{connections}"),
                 1.0,
                 "× nginx",
                 ratio,
@@ -56,12 +56,7 @@ pub(crate) fn judge(report: &Report) -> Vec<Target> {
         let cpu_ms = bridge_row(report, message, 8)
             .and_then(|row| row.median.cpu_us)
             .map(|us| us / 1e3);
-        add(
-            format!("CPU per message, {message}, 8 connections"),
-            1.2,
-            "ms",
-            cpu_ms,
-        );
+        add(format!("CPU per message, {message}/8"), 1.2, "ms", cpu_ms);
     }
 
     let idle_mib = report

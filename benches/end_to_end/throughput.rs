@@ -12,7 +12,6 @@ use serde::Serialize;
 
 use crate::load::{self, Measured, Plan};
 use crate::messages::{Message, Rendered, Wire};
-use crate::proc;
 use crate::stub::Stub;
 
 /// Connections of the closed loops.
@@ -73,6 +72,9 @@ pub(crate) struct Figures {
     pub(crate) p999_us: f64,
     /// CPU time of the carrier for one message; absent for the direct POST.
     pub(crate) cpu_us: Option<f64>,
+    /// Part of the window in which the carrier could not run, because something else had its core.
+    /// More than a few per cent: other programs disturbed the measurement.
+    pub(crate) waited: f64,
     /// Length of what the app received for one message.
     pub(crate) body_bytes: f64,
 }
@@ -195,7 +197,7 @@ impl<'a> Cell<'a> {
             measure,
         };
         let before = stub.received();
-        let measured = load::run(*address, &rendered, plan, || proc::cpu_ns(pids)).await?;
+        let measured = load::run(*address, &rendered, plan, pids).await?;
         let after = stub.received();
 
         let requests = after.requests - before.requests;
@@ -223,7 +225,8 @@ fn figures(measured: &Measured, body_bytes: f64, has_cpu: bool) -> Figures {
         p50_us: us(0.5),
         p99_us: us(0.99),
         p999_us: us(0.999),
-        cpu_us: has_cpu.then(|| measured.cpu_ns as f64 / 1e3 / messages),
+        cpu_us: has_cpu.then(|| measured.cpu.used as f64 / 1e3 / messages),
+        waited: measured.cpu.waited as f64 / measured.window.as_nanos() as f64,
         body_bytes,
     }
 }
@@ -279,6 +282,7 @@ fn median_figures(runs: &[Figures]) -> Figures {
         p99_us: of(|figures| figures.p99_us),
         p999_us: of(|figures| figures.p999_us),
         cpu_us: median(runs.iter().filter_map(|figures| figures.cpu_us)),
+        waited: of(|figures| figures.waited),
         body_bytes: of(|figures| figures.body_bytes),
     }
 }
@@ -305,7 +309,7 @@ pub(crate) async fn exercise(
         warm_up: Duration::ZERO,
         measure: duration,
     };
-    load::run(candidate.address, &rendered, plan, || Ok(0))
+    load::run(candidate.address, &rendered, plan, &[])
         .await
         .with_context(|| format!("{} at {connections} connections", message.name))?;
     Ok(())

@@ -10,6 +10,7 @@
 
 #[path = "http_client/clients.rs"]
 mod clients;
+#[allow(dead_code, reason = "end_to_end describes the machine at length")]
 #[path = "end_to_end/cores.rs"]
 mod cores;
 #[allow(dead_code, reason = "memory is end_to_end's subject")]
@@ -123,11 +124,15 @@ impl Figures {
 /// Runs the clients in turn, several times, and prints the medians.
 async fn compare(options: &Options, cores: Cores) -> Result<()> {
     println!(
-        "{} connections, bodies of {BODY_BYTES} bytes, medians of {} runs of {} s; client: {}\n",
+        "{} connections, bodies of {BODY_BYTES} bytes, medians over {} run(s) of {} s{}.\n",
         options.connections,
         options.runs,
         options.seconds,
-        cores.describe()
+        if cores.server.is_some() {
+            ", client and app each on a core of its own"
+        } else {
+            ", UNPINNED: client and app share the cores"
+        }
     );
     let stub = Stub::start().await?;
     let clients = Client::value_variants();

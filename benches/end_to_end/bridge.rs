@@ -53,16 +53,13 @@ impl Bridge {
             core: recipe.core,
         };
         let (process, mut stderr) = Process::start(&program)?;
-        let (at, address) = tokio::time::timeout(START_TIMEOUT, wait_listening(&mut stderr))
-            .await
-            .context("no line says that it listens")
-            .flatten()
-            .with_context(|| {
-                format!(
-                    "the bridge does not start; its last lines:\n{}",
-                    process.last_lines()
-                )
-            })?;
+        let listening = tokio::time::timeout(START_TIMEOUT, wait_listening(&mut stderr)).await;
+        let Ok(Some((at, address))) = listening else {
+            bail!(
+                "the bridge ended, or did not say that it listens; its last lines:\n{}",
+                process.last_lines()
+            );
+        };
         // The line is believed only if it is true.
         TcpStream::connect(address).context("the bridge says that it listens, but")?;
         Ok(Self {
@@ -73,13 +70,14 @@ impl Bridge {
     }
 }
 
-async fn wait_listening(stderr: &mut Stderr) -> Result<(Instant, SocketAddr)> {
+/// When and where it listens; `None` if its stderr ends without saying so.
+async fn wait_listening(stderr: &mut Stderr) -> Option<(Instant, SocketAddr)> {
     while let Some((at, line)) = stderr.recv().await {
         if let Some(address) = listening_address(&line) {
-            return Ok((at, address));
+            return Some((at, address));
         }
     }
-    bail!("it ended")
+    None
 }
 
 /// The MLLP listener's address, if `line` is the log line that announces it. Formatters differ in

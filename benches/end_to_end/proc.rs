@@ -87,6 +87,16 @@ pub(crate) fn open_files(pid: u32) -> Result<usize> {
     Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
 }
 
+/// How many this process may have open; its children inherit the limit.
+pub(crate) fn open_files_limit() -> Result<usize> {
+    let limits = fs::read_to_string("/proc/self/limits")?;
+    let limit = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))
+        .context("no limit of open files")?;
+    Ok(usize::try_from(first_number(limit))?)
+}
+
 /// Processes whose parent is `pid`.
 pub(crate) fn children(pid: u32) -> Result<Vec<u32>> {
     let mut found = Vec::new();

@@ -75,11 +75,16 @@ pub(crate) fn print(report: &Report, targets: &[Target]) {
 
 /// Says when the machine was not ours alone, because the figures are then too high.
 fn print_disturbance(rows: &[Row]) {
-    let worst = rows.iter().map(|row| row.median.waited).fold(0.0, f64::max);
-    if worst > 0.03 {
+    let worst = rows
+        .iter()
+        .max_by(|a, b| a.median.waited.total_cmp(&b.median.waited));
+    if let Some(row) = worst.filter(|row| row.median.waited > 0.03) {
         println!(
-            "DISTURBED: other programs kept a carrier from its core for up to {:.0} % of a window.\n",
-            worst * 100.0
+            "DISTURBED: something else had the server's core, in {}/{}/{} for {:.0} % of the time.\n",
+            row.message,
+            row.connections,
+            row.carrier.name(),
+            row.median.waited * 100.0
         );
     }
 }

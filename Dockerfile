@@ -9,7 +9,7 @@ FROM rust:1.95.0-bookworm AS build
 ARG TARGETARCH
 WORKDIR /src
 COPY . .
-# Static glibc rather than musl, whose allocator and memcpy cost a measurable part of a message. Since 2.34 glibc
+# Static glibc rather than musl, whose allocator is slow where many threads allocate. Since 2.34 glibc
 # has the `files` and `dns` name services built in, so that host names resolve in an empty image too. The target
 # is named, though it is the host's, because otherwise crt-static would also reach proc macros.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \

@@ -3,6 +3,8 @@
 //!
 //! Where it stands in your way, the tables below are where to argue: each exception carries its reason.
 
+#![allow(clippy::expect_used, reason = "helpers of a test")]
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::Path as FsPath;
@@ -194,7 +196,7 @@ impl<'a> Tree<'a> {
                 source
                     .test_modules
                     .iter()
-                    .map(|name| join(module, &[name.clone()])),
+                    .map(|name| join(module, std::slice::from_ref(name))),
             );
             tests.extend(source.is_test.then(|| module.clone()));
         }

@@ -38,29 +38,29 @@ impl Source {
             lines: text.lines().count(),
             ..Self::default()
         };
-        let tokens = source.without_tests(lex(text));
+        let tokens = source.without_tests(&lex(text));
         source.collect(&tokens);
         source
     }
 
     /// Takes `#[cfg(test)]` items out, and their lines out of the count.
-    fn without_tests(&mut self, tokens: Vec<Token>) -> Vec<Token> {
+    fn without_tests(&mut self, tokens: &[Token]) -> Vec<Token> {
         let mut kept = Vec::with_capacity(tokens.len());
         let mut at = 0;
         while at < tokens.len() {
-            if starts(&tokens, at, &["#", "!", "["]) && is_cfg_test(&tokens, at + 3) {
+            if starts(tokens, at, &["#", "!", "["]) && is_cfg_test(tokens, at + 3) {
                 self.is_test = true;
             }
-            if !(starts(&tokens, at, &["#", "["]) && is_cfg_test(&tokens, at + 2)) {
+            if !(starts(tokens, at, &["#", "["]) && is_cfg_test(tokens, at + 2)) {
                 kept.push(tokens[at].clone());
                 at += 1;
                 continue;
             }
-            let mut item = closing(&tokens, at + 1) + 1;
-            while starts(&tokens, item, &["#", "["]) {
-                item = closing(&tokens, item + 1) + 1;
+            let mut item = closing(tokens, at + 1) + 1;
+            while starts(tokens, item, &["#", "["]) {
+                item = closing(tokens, item + 1) + 1;
             }
-            let end = item_end(&tokens, item);
+            let end = item_end(tokens, item);
             let body = tokens.get(item..end).unwrap_or_default();
             if let Some(name) = body.iter().position(|token| token.is("mod"))
                 && starts(body, name + 2, &[";"])

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use super::messages::{CR, FS, VT, frame};
 use super::{PATIENCE, Shown};
 
-/// Between the pieces of [`RawPeer::send_chunks`]. Nothing tells a sender that the other side has read, so this is
-/// the one place where a test lets time pass.
-const BETWEEN_CHUNKS: Duration = Duration::from_millis(2);
+/// Between the pieces of [`RawPeer::send_chunks`], at least: for the kernel to carry a piece over.
+const BETWEEN_CHUNKS: Duration = Duration::from_millis(1);
+/// At most this long a piece waits for the one before it to be read: a bridge that applies back-pressure does not.
+const CHUNK_PATIENCE: Duration = Duration::from_millis(200);
 
 /// One connection to a listener.
 pub struct RawPeer {
@@ -94,7 +95,8 @@ impl RawPeer {
         self.stream.write_all(bytes.as_ref())
     }
 
-    /// Sends bytes in segments of these sizes; the last size repeats until all are sent.
+    /// Sends bytes in segments of these sizes; the last size repeats until all are sent. Each waits until the one before
+    /// it has been read, so that the bridge meets them one by one.
     #[track_caller]
     pub fn send_chunks(&mut self, bytes: impl AsRef<[u8]>, sizes: &[usize]) {
         let mut rest = bytes.as_ref();
@@ -106,9 +108,44 @@ impl RawPeer {
             self.send(chunk);
             rest = after;
             if !rest.is_empty() {
-                thread::sleep(BETWEEN_CHUNKS);
+                self.wait_until_read();
             }
         }
+    }
+
+    /// Waits until nothing lies unread at the other end. No event tells a sender so, but on one machine the kernel shows
+    /// the other socket's queue.
+    fn wait_until_read(&self) {
+        let start = Instant::now();
+        loop {
+            thread::sleep(BETWEEN_CHUNKS);
+            if !self.unread().is_some_and(|bytes| bytes > 0) || start.elapsed() > CHUNK_PATIENCE {
+                return;
+            }
+        }
+    }
+
+    /// Bytes in the other end's receive queue; `None` where the kernel does not show it.
+    fn unread(&self) -> Option<u64> {
+        let hex = |address: SocketAddr| match address {
+            SocketAddr::V4(v4) => Some(format!(
+                "{:08X}:{:04X}",
+                u32::from_ne_bytes(v4.ip().octets()),
+                v4.port()
+            )),
+            SocketAddr::V6(_) => None,
+        };
+        let (theirs, ours) = (
+            hex(self.stream.peer_addr().ok()?)?,
+            hex(self.stream.local_addr().ok()?)?,
+        );
+        let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
+        let mut rows = table
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let row = rows.find(|row| row.get(1..3) == Some(&[theirs.as_str(), ours.as_str()]))?;
+        let (_, unread) = row.get(4)?.split_once(':')?;
+        u64::from_str_radix(unread, 16).ok()
     }
 
     /// Says that nothing more will be sent (FIN), and goes on reading.

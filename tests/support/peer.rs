@@ -119,7 +119,7 @@ impl RawPeer {
         let start = Instant::now();
         loop {
             thread::sleep(BETWEEN_CHUNKS);
-            if !self.unread().is_some_and(|bytes| bytes > 0) || start.elapsed() > CHUNK_PATIENCE {
+            if self.unread().is_none_or(|bytes| bytes == 0) || start.elapsed() > CHUNK_PATIENCE {
                 return;
             }
         }

@@ -529,7 +529,7 @@ trap 'echo "{\"message\":\"drained\"}" >&2; exit 0' TERM
 echo 'not JSON' >&2
 echo '{"level":"INFO","fields":{"message":"listening","listener":"adt","address":"127.0.0.1:2575"}}' >&2
 echo '{"level":"INFO","message":"listening","listener":"lab","address":"127.0.0.1:2576"}' >&2
-echo '{"level":"INFO","message":"listening","listener":"admin","address":"127.0.0.1:9090"}' >&2
+echo '{"level":"INFO","message":"admin listening","address":"127.0.0.1:9090"}' >&2
 echo "{\"message\":\"flags\",\"flags\":\"$*\",\"env\":\"$MLLP_BRIDGE_X\"}" >&2
 while :; do sleep 0.02; done
 "#;
@@ -580,4 +580,33 @@ fn a_bridge_that_ends_badly_is_reported() {
     let (builder, _folder) = stand_in(&LISTENS.replace("exit 0", ":"));
     let message = failure(|| builder.start().stop_within(SHORT * 4));
     assert!(message.contains("still running"), "{message}");
+}
+
+// All of them together, around the real binary.
+
+#[test]
+fn the_tools_meet_the_bridge() {
+    for app in [TestApp::start(), TestApp::start_unix()] {
+        let bridge = Bridge::for_app(&app.url());
+        let mut peer = RawPeer::connect(bridge.address());
+        peer.send_chunks(frame(messages::adt("MSG1")), &[1, 100]);
+        peer.ack().expect("AA", "MSG1");
+        let request = app.last();
+        assert_eq!(request.header("X-HL7-Control-Id"), Some("MSG1"));
+        assert_eq!(request.json()["hl7controlid"], "MSG1");
+        assert_eq!(bridge.get("/livez").status, 200);
+        assert!(!bridge.metrics().samples().is_empty());
+        drop(peer);
+        bridge.stop();
+    }
+}
+
+#[test]
+fn the_bridge_drains_when_asked() {
+    let app = TestApp::start();
+    let mut bridge = Bridge::for_app(&app.url());
+    let answer = bridge.post("/drain");
+    assert!((200..300).contains(&answer.status), "{answer:?}");
+    bridge.terminate();
+    assert_eq!(bridge.wait_exit(PATIENCE).code(), Some(0));
 }

@@ -386,17 +386,16 @@ impl Bridge {
     fn wait_until_listening(&mut self, expected: usize, admin: bool) {
         let state = self.log.wait(PATIENCE, |state| {
             let listening = || state.lines.iter().filter_map(LogLine::listening);
-            let admins = listening().filter(|(name, _)| name == "admin").count();
+            let admins = listening().filter(|(name, _)| name.is_none()).count();
             state.ended || (listening().count() - admins >= expected && (admins > 0 || !admin))
         });
         let listening: Vec<_> = state.lines.iter().filter_map(LogLine::listening).collect();
         let ended = state.ended;
         drop(state);
         for (name, address) in listening {
-            if name == "admin" {
-                self.admin = Some(address);
-            } else {
-                self.listeners.push((name, address));
+            match name {
+                Some(name) => self.listeners.push((name, address)),
+                None => self.admin = Some(address),
             }
         }
         let (listeners, admin_address) = (&self.listeners, self.admin);
@@ -436,15 +435,14 @@ impl LogLine {
         self.text_field("message")
     }
 
-    /// Listener and address, if the line says that something listens.
-    fn listening(&self) -> Option<(String, SocketAddr)> {
-        if self.message() != Some("listening") {
-            return None;
-        }
-        Some((
-            self.text_field("listener")?.to_owned(),
-            self.text_field("address")?.parse().ok()?,
-        ))
+    /// Which listener listens where, if the line says so; `None` for the admin server.
+    fn listening(&self) -> Option<(Option<String>, SocketAddr)> {
+        let name = match self.message()? {
+            "listening" => Some(self.text_field("listener")?.to_owned()),
+            "admin listening" => None,
+            _ => return None,
+        };
+        Some((name, self.text_field("address")?.parse().ok()?))
     }
 }
 

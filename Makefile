@@ -1,0 +1,61 @@
+# Every step of CI, under the name that CI uses. `make help` lists them.
+
+CARGO ?= cargo
+IMAGE ?= mllp-bridge
+DENY_VERSION := 0.20.2
+
+# cargo-deny: the one on the PATH, else one kept under target/.
+TOOLS := $(CURDIR)/target/tools
+export PATH := $(PATH):$(TOOLS)/bin
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: ci
+ci: fmt-check lint doc deny test examples ## Everything that CI runs, in its order
+
+.PHONY: fmt
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+.PHONY: fmt-check
+fmt-check: ## Fail on unformatted code
+	$(CARGO) fmt --all -- --check
+
+.PHONY: lint
+lint: ## Clippy on everything; a warning is an error
+	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+
+.PHONY: test
+test: ## Unit, integration and doc tests
+	$(CARGO) test --locked --workspace
+
+.PHONY: doc
+doc: ## API docs; a broken link is an error
+	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps
+
+.PHONY: deny
+deny: tools ## Licences, banned and duplicate crates, sources; needs no network
+	$(CARGO) deny --locked check bans licenses sources
+
+.PHONY: deny-advisories
+deny-advisories: tools ## Known vulnerabilities; fetches the advisory database, so not part of ci
+	$(CARGO) deny --locked check advisories
+
+.PHONY: examples
+examples: ## Check the example apps' own style and run each beside the bridge
+	python3 -m py_compile examples/python/app.py
+	node --check examples/node/app.mjs
+	cd examples/go && test -z "$$(gofmt -l . | tee /dev/stderr)" && GOTOOLCHAIN=local go vet ./...
+	$(CARGO) test --locked --test examples
+
+.PHONY: image
+image: ## Build the container image, for this machine's architecture
+	docker build --tag $(IMAGE) .
+
+.PHONY: tools
+tools: ## Build the tools that the steps need and that are missing
+	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --locked --version $(DENY_VERSION) --root $(TOOLS)

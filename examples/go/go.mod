@@ -1,0 +1,3 @@
+module example.com/hl7app
+
+go 1.19

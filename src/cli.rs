@@ -5,9 +5,14 @@ use std::path::PathBuf;
 
 /// Bridges HL7 v2 over MLLP to HTTP: hospitals speak MLLP, your app speaks HTTP.
 #[derive(Debug, Parser)]
-#[command(name = "mllp-bridge", version, max_term_width = 100, after_help = "\
+#[command(
+    name = "mllp-bridge",
+    version,
+    max_term_width = 100,
+    after_help = "\
 Try it with nothing installed:  mllp-bridge demo
-Exit codes: 0 done, 1 the work failed, 2 bad usage, 64 bad configuration (found before a port is bound)")]
+Exit codes: 0 done, 1 the work failed, 2 bad usage, 64 bad configuration (found before a port is bound)"
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -18,7 +23,9 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the bridge: MLLP in, HTTP to the app, its answer back as an ACK
-    #[command(after_help = "Example:\n  mllp-bridge run --listen 0.0.0.0:2575 --app http://127.0.0.1:8080/hl7")]
+    #[command(
+        after_help = "Example:\n  mllp-bridge run --listen 0.0.0.0:2575 --app http://127.0.0.1:8080/hl7"
+    )]
     Run(RunArgs),
     /// Show the whole line on this machine: a bridge, an app, real messages
     #[command(after_help = "Example:\n  mllp-bridge demo")]

@@ -20,7 +20,12 @@ pub struct Readiness {
 
 impl Readiness {
     /// Ready when nothing drains and, if `needs_app`, every listener's app can be reached.
-    pub fn new(apps: Vec<(Arc<str>, Arc<Health>)>, drain: Drain, needs_app: bool, shutdown: Shutdown) -> Self {
+    pub fn new(
+        apps: Vec<(Arc<str>, Arc<Health>)>,
+        drain: Drain,
+        needs_app: bool,
+        shutdown: Shutdown,
+    ) -> Self {
         Self {
             apps,
             needs_app: AtomicBool::new(needs_app),
@@ -67,7 +72,11 @@ impl Readiness {
         if !self.needs_app.load(Relaxed) {
             return Vec::new();
         }
-        let away = self.apps.iter().filter(|(_, health)| !health.is_reachable());
-        away.map(|(listener, _)| format!("listener {listener}: the application cannot be reached")).collect()
+        let away = self
+            .apps
+            .iter()
+            .filter(|(_, health)| !health.is_reachable());
+        away.map(|(listener, _)| format!("listener {listener}: the application cannot be reached"))
+            .collect()
     }
 }

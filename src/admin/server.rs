@@ -39,7 +39,11 @@ impl Server {
     ///
     /// # Errors
     /// If the address cannot be bound.
-    pub async fn bind(address: SocketAddr, metrics: Metrics, readiness: Arc<Readiness>) -> io::Result<Self> {
+    pub async fn bind(
+        address: SocketAddr,
+        metrics: Metrics,
+        readiness: Arc<Readiness>,
+    ) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         let address = socket.local_addr()?;
         let router = Router::new()
@@ -48,7 +52,11 @@ impl Server {
             .route("/readyz", get(readyz))
             .route("/drain", post(drain))
             .with_state(Parts { metrics, readiness });
-        Ok(Self { socket, address, router })
+        Ok(Self {
+            socket,
+            address,
+            router,
+        })
     }
 
     /// Where it listens.
@@ -58,7 +66,9 @@ impl Server {
 
     /// Serves as long as the process.
     pub async fn serve(self) {
-        let service = self.router.into_make_service_with_connect_info::<SocketAddr>();
+        let service = self
+            .router
+            .into_make_service_with_connect_info::<SocketAddr>();
         if let Err(error) = axum::serve(self.socket, service).await {
             tracing::error!(%error, "the admin server ended");
         }
@@ -66,9 +76,19 @@ impl Server {
 }
 
 async fn metrics_text(State(parts): State<Parts>) -> Response {
-    parts.metrics.draining.set(parts.readiness.drain().is_draining().into());
+    parts
+        .metrics
+        .draining
+        .set(parts.readiness.drain().is_draining().into());
     match parts.metrics.text() {
-        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Ok(text) => (
+            [(
+                header::CONTENT_TYPE,
+                "text/plain; version=0.0.4; charset=utf-8",
+            )],
+            text,
+        )
+            .into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
@@ -78,13 +98,21 @@ async fn readyz(State(parts): State<Parts>) -> Response {
     if reasons.is_empty() {
         return "ready\n".into_response();
     }
-    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready\n{}\n", reasons.join("\n"))).into_response()
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        format!("not ready\n{}\n", reasons.join("\n")),
+    )
+        .into_response()
 }
 
 async fn drain(State(parts): State<Parts>, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {
     // The port is open to Prometheus; ending the bridge is for its own pod (a preStop hook runs inside it).
     if !peer.ip().to_canonical().is_loopback() {
-        return (StatusCode::FORBIDDEN, Json(json!({"error": "drain is for this machine only"}))).into_response();
+        return (
+            StatusCode::FORBIDDEN,
+            Json(json!({"error": "drain is for this machine only"})),
+        )
+            .into_response();
     }
     parts.readiness.begin_drain();
     parts.readiness.drained().await;

@@ -42,8 +42,14 @@ fn print_text(config: &Config) {
         let session = &listener.session;
         println!("\nlistener {}", listener.name);
         println!("  listens on    {}", listener.bind);
-        println!("  delivers to   {} ({:?})", session.deliver.url, session.deliver.format);
-        println!("  ACK deadline  {:?}, then {:?}", session.ack.deadline, session.ack.unavailable);
+        println!(
+            "  delivers to   {} ({:?})",
+            session.deliver.url, session.deliver.format
+        );
+        println!(
+            "  ACK deadline  {:?}, then {:?}",
+            session.ack.deadline, session.ack.unavailable
+        );
         println!("  HTTP status   answer");
         for (status, row) in session.deliver.status.rows() {
             let condition = match row.verdict {
@@ -67,7 +73,10 @@ fn as_json(config: &Config) -> serde_json::Value {
             let rows = listener.session.deliver.status.rows();
             let status: serde_json::Map<_, _> = rows
                 .map(|(status, row)| {
-                    (status, json!({"answer": answer_name(row.verdict), "condition": row.condition}))
+                    (
+                        status,
+                        json!({"answer": answer_name(row.verdict), "condition": row.condition}),
+                    )
                 })
                 .collect();
             json!({

@@ -11,16 +11,26 @@ use std::time::Duration;
 /// # Errors
 /// If no bridge answers.
 pub fn main(args: &DrainArgs) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let timeout = Duration::try_from_secs_f64(args.timeout).context("--timeout: not a time")?;
-        let client = reqwest::Client::builder().timeout(timeout).no_proxy().build()?;
+        let client = reqwest::Client::builder()
+            .timeout(timeout)
+            .no_proxy()
+            .build()?;
         let url = format!("http://{}/drain", args.admin);
         let answer = client.post(&url).send().await;
-        let answer = answer.map_err(|error| anyhow!("no bridge answers at {}: {error}", args.admin))?;
+        let answer =
+            answer.map_err(|error| anyhow!("no bridge answers at {}: {error}", args.admin))?;
         let status = answer.status();
         let text = answer.text().await.unwrap_or_default();
         println!("{}", text.trim_end());
-        Ok(if status.is_success() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+        Ok(if status.is_success() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(FAILED)
+        })
     })
 }

@@ -32,7 +32,13 @@ pub struct Reloader {
 
 impl Reloader {
     /// For a bridge that was started from this configuration.
-    pub fn new(config: Config, source: Source, file: Option<&Path>, bridge: &Bridge, level: LevelHandle) -> Self {
+    pub fn new(
+        config: Config,
+        source: Source,
+        file: Option<&Path>,
+        bridge: &Bridge,
+        level: LevelHandle,
+    ) -> Self {
         let content = file.and_then(|file| std::fs::read(file).ok());
         Self {
             config,
@@ -48,7 +54,9 @@ impl Reloader {
 
     /// Runs as long as the process.
     pub async fn run(mut self) {
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+            return;
+        };
         loop {
             let asked = tokio::select! {
                 _ = hangup.recv() => true,
@@ -77,7 +85,11 @@ impl Reloader {
         };
         let kept = config::needs_restart(&self.config, &new);
         for shared in &self.listeners {
-            let Some(listener) = new.listeners.iter().find(|listener| listener.name == shared.name) else {
+            let Some(listener) = new
+                .listeners
+                .iter()
+                .find(|listener| listener.name == shared.name)
+            else {
                 continue;
             };
             if let Err(error) = shared.reload(Arc::clone(&listener.session)) {
@@ -87,7 +99,8 @@ impl Reloader {
             }
         }
         self.level.set(new.log.level);
-        self.readiness.reload(new.admin.ready_needs_app, new.shutdown);
+        self.readiness
+            .reload(new.admin.ready_needs_app, new.shutdown);
         if kept.is_empty() {
             self.metrics.reloaded(Reload::Applied);
             tracing::info!("configuration reloaded");

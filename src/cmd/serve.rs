@@ -54,10 +54,20 @@ impl Bridge {
             let what = || format!("listeners[{at}].bind: cannot listen on {}", listener.bind);
             bound.push(Listener::bind(listener, &common).with_context(what)?);
         }
-        let listeners: Vec<_> = bound.iter().map(|listener| Arc::clone(&listener.shared)).collect();
-        let apps = listeners.iter().map(|shared| (Arc::clone(&shared.name), Arc::clone(&shared.health))).collect();
-        let readiness =
-            Arc::new(Readiness::new(apps, common.drain.clone(), config.admin.ready_needs_app, config.shutdown));
+        let listeners: Vec<_> = bound
+            .iter()
+            .map(|listener| Arc::clone(&listener.shared))
+            .collect();
+        let apps = listeners
+            .iter()
+            .map(|shared| (Arc::clone(&shared.name), Arc::clone(&shared.health)))
+            .collect();
+        let readiness = Arc::new(Readiness::new(
+            apps,
+            common.drain.clone(),
+            config.admin.ready_needs_app,
+            config.shutdown,
+        ));
 
         let mut background = JoinSet::new();
         let mut admin = None;
@@ -80,9 +90,22 @@ impl Bridge {
         for shared in &listeners {
             background.spawn(probe(Arc::clone(shared), config.admin.app_probe_interval));
         }
-        background.spawn(housekeep(common, config.limits.max_buffered_bytes, metrics.clone()));
+        background.spawn(housekeep(
+            common,
+            config.limits.max_buffered_bytes,
+            metrics.clone(),
+        ));
         let drain = readiness.drain().clone();
-        Ok(Self { addresses, admin, drain, metrics, listeners, readiness, serving, background })
+        Ok(Self {
+            addresses,
+            admin,
+            drain,
+            metrics,
+            listeners,
+            readiness,
+            serving,
+            background,
+        })
     }
 
     /// Waits until every connection has ended, which they do once the drain has begun.
@@ -106,7 +129,12 @@ async fn probe(shared: Arc<Shared>, interval: Duration) {
             shared.health.saw(result, &shared.metrics);
         }
         seen = shared.health.seen();
-        tokio::time::sleep(if shared.health.is_reachable() { interval } else { interval.min(QUICK) }).await;
+        tokio::time::sleep(if shared.health.is_reachable() {
+            interval
+        } else {
+            interval.min(QUICK)
+        })
+        .await;
     }
 }
 

@@ -43,10 +43,17 @@ pub fn judge(response: &Response, body: &[u8], row: Row, asked: Asked<'_>) -> Ou
             None => Outcome::Accepted(Answer::default()),
         };
     }
-    let mut faults = json.as_ref().map(|json| faults(json, row.condition)).unwrap_or_default();
+    let mut faults = json
+        .as_ref()
+        .map(|json| faults(json, row.condition))
+        .unwrap_or_default();
     if faults.is_empty() {
         let text = format!("the application answered HTTP {}", response.status);
-        faults.push(Fault { condition: row.condition, text, ..Fault::default() });
+        faults.push(Fault {
+            condition: row.condition,
+            text,
+            ..Fault::default()
+        });
     }
     match row.verdict {
         RowVerdict::Unavailable => Outcome::Unavailable(Failure {
@@ -61,18 +68,30 @@ pub fn judge(response: &Response, body: &[u8], row: Row, asked: Asked<'_>) -> Ou
 }
 
 fn rejected(unsupported: bool, faults: Vec<Fault>, status: u16) -> Outcome {
-    Outcome::Rejected(Rejection { unsupported, faults, own: None, status })
+    Outcome::Rejected(Rejection {
+        unsupported,
+        faults,
+        own: None,
+        status,
+    })
 }
 
 /// The app did something that it should not have; its message stays unacknowledged.
 fn app_fault(text: &str, status: u16) -> Outcome {
-    let fault = Fault { condition: 207, text: text.to_owned(), ..Fault::default() };
+    let fault = Fault {
+        condition: 207,
+        text: text.to_owned(),
+        ..Fault::default()
+    };
     rejected(false, vec![fault], status)
 }
 
 fn own(response: &Response, body: &[u8], asked: Asked<'_>) -> Outcome {
     if response.cut {
-        return app_fault("the application's answer is larger than max_response_bytes", response.status);
+        return app_fault(
+            "the application's answer is larger than max_response_bytes",
+            response.status,
+        );
     }
     let own = Some(body.to_vec());
     match own_ack::check(body, asked.control_id, asked.start, asked.end) {
@@ -91,16 +110,29 @@ fn own(response: &Response, body: &[u8], asked: Asked<'_>) -> Outcome {
 fn built(ack: &Value, status: u16) -> Outcome {
     let text = ack.get("text").and_then(Value::as_str).map(str::to_owned);
     let errors = ack.get("errors").and_then(Value::as_array);
-    let mut faults: Vec<Fault> = errors.into_iter().flatten().map(|error| fault(error, 207)).collect();
+    let mut faults: Vec<Fault> = errors
+        .into_iter()
+        .flatten()
+        .map(|error| fault(error, 207))
+        .collect();
     let unsupported = match ack.get("code").and_then(Value::as_str) {
         Some("AA" | "CA") => return Outcome::Accepted(Answer { own: None, text }),
         Some("AE" | "CE") => false,
         Some("AR" | "CR") => true,
-        _ => return app_fault("ack.code of the application's answer is not an acknowledgement code", status),
+        _ => {
+            return app_fault(
+                "ack.code of the application's answer is not an acknowledgement code",
+                status,
+            );
+        }
     };
     if faults.is_empty() {
         let text = text.unwrap_or_else(|| "the application refused the message".into());
-        faults.push(Fault { condition: 207, text, ..Fault::default() });
+        faults.push(Fault {
+            condition: 207,
+            text,
+            ..Fault::default()
+        });
     }
     rejected(unsupported, faults, status)
 }
@@ -109,12 +141,26 @@ fn built(ack: &Value, status: u16) -> Outcome {
 fn faults(json: &Value, condition: u16) -> Vec<Fault> {
     if json.get("resourceType").and_then(Value::as_str) == Some("OperationOutcome") {
         let issues = json.get("issue").and_then(Value::as_array);
-        return issues.into_iter().flatten().map(|issue| from_issue(issue, condition)).collect();
+        return issues
+            .into_iter()
+            .flatten()
+            .map(|issue| from_issue(issue, condition))
+            .collect();
     }
-    let errors = json.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let errors = json
+        .get("errors")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     if errors.is_empty() {
-        let text = ["detail", "title"].into_iter().any(|key| json.get(key).is_some_and(Value::is_string));
-        return if text { vec![fault(json, condition)] } else { Vec::new() };
+        let text = ["detail", "title"]
+            .into_iter()
+            .any(|key| json.get(key).is_some_and(Value::is_string));
+        return if text {
+            vec![fault(json, condition)]
+        } else {
+            Vec::new()
+        };
     }
     errors.iter().map(|error| fault(error, condition)).collect()
 }
@@ -122,24 +168,47 @@ fn faults(json: &Value, condition: u16) -> Vec<Fault> {
 /// A problem, or an entry of one: a string, or an object with `detail`, `location`, `condition`, `code`, `severity`.
 fn fault(value: &Value, condition: u16) -> Fault {
     if let Some(text) = value.as_str() {
-        return Fault { condition, text: text.to_owned(), ..Fault::default() };
+        return Fault {
+            condition,
+            text: text.to_owned(),
+            ..Fault::default()
+        };
     }
-    let text = |keys: &[&str]| keys.iter().find_map(|key| value.get(key).and_then(Value::as_str));
-    let own_condition = value.get("condition").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+    let text = |keys: &[&str]| {
+        keys.iter()
+            .find_map(|key| value.get(key).and_then(Value::as_str))
+    };
+    let own_condition = value
+        .get("condition")
+        .and_then(Value::as_u64)
+        .and_then(|code| u16::try_from(code).ok());
     Fault {
         location: text(&["location", "pointer", "field", "path"]).and_then(location),
-        condition: own_condition.filter(|code| is_condition(*code)).unwrap_or(condition),
-        text: text(&["detail", "text", "message", "title"]).unwrap_or_default().to_owned(),
+        condition: own_condition
+            .filter(|code| is_condition(*code))
+            .unwrap_or(condition),
+        text: text(&["detail", "text", "message", "title"])
+            .unwrap_or_default()
+            .to_owned(),
         app_code: code(value.get("code")),
         severity: severity(text(&["severity"])),
     }
 }
 
 fn from_issue(issue: &Value, condition: u16) -> Fault {
-    let first = |key: &str| issue.get(key).and_then(|list| list.get(0)).and_then(Value::as_str);
-    let text = issue.get("diagnostics").or_else(|| issue.get("details").and_then(|details| details.get("text")));
+    let first = |key: &str| {
+        issue
+            .get(key)
+            .and_then(|list| list.get(0))
+            .and_then(Value::as_str)
+    };
+    let text = issue
+        .get("diagnostics")
+        .or_else(|| issue.get("details").and_then(|details| details.get("text")));
     Fault {
-        location: first("expression").or_else(|| first("location")).and_then(location),
+        location: first("expression")
+            .or_else(|| first("location"))
+            .and_then(location),
         condition,
         text: text.and_then(Value::as_str).unwrap_or_default().to_owned(),
         app_code: code(issue.get("code")),
@@ -177,38 +246,94 @@ mod tests {
     use crate::config::StatusTable;
 
     fn judge_body(status: u16, content: Content, body: &str) -> Outcome {
-        let response = Response { status, content, retry_after: None, reusable: true, cut: false };
-        let asked = Asked { control_id: b"7", start: 0x0B, end: 0x1C };
-        judge(&response, body.as_bytes(), StatusTable::default().get(status), asked)
+        let response = Response {
+            status,
+            content,
+            retry_after: None,
+            reusable: true,
+            cut: false,
+        };
+        let asked = Asked {
+            control_id: b"7",
+            start: 0x0B,
+            end: 0x1C,
+        };
+        judge(
+            &response,
+            body.as_bytes(),
+            StatusTable::default().get(status),
+            asked,
+        )
     }
 
     fn faults_of(outcome: Outcome) -> Vec<String> {
-        let (Outcome::Rejected(Rejection { faults, .. }) | Outcome::Unavailable(Failure { faults, .. })) = outcome
+        let (Outcome::Rejected(Rejection { faults, .. })
+        | Outcome::Unavailable(Failure { faults, .. })) = outcome
         else {
             panic!("not refused: {outcome:?}")
         };
-        let place = |fault: &Fault| fault.location.as_ref().map(ToString::to_string).unwrap_or_default();
+        let place = |fault: &Fault| {
+            fault
+                .location
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default()
+        };
         faults
             .iter()
-            .map(|fault| format!("{} {} {} {}", place(fault), fault.condition, fault.app_code, fault.text))
+            .map(|fault| {
+                format!(
+                    "{} {} {} {}",
+                    place(fault),
+                    fault.condition,
+                    fault.app_code,
+                    fault.text
+                )
+            })
             .collect()
     }
 
     #[test]
     fn bodies_that_say_what_is_wrong() {
         for (status, body, expected) in [
-            (422, r#"{"title":"Invalid","detail":"no patient"}"#, vec![" 102  no patient"]),
-            (422, r#"{"title":"Invalid","errors":[{"detail":"empty","location":"PID.3.1","code":"E1","condition":101},"x"]}"#,
-                vec!["PID-3.1 101 E1 empty", " 102  x"]),
-            (400, r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"required","diagnostics":"no id","expression":["PID-3"]},{"severity":"warning","code":"value","details":{"text":"odd"},"location":["Patient.id"]}]}"#,
-                vec!["PID-3 102 required no id", " 102 value odd"]),
+            (
+                422,
+                r#"{"title":"Invalid","detail":"no patient"}"#,
+                vec![" 102  no patient"],
+            ),
+            (
+                422,
+                r#"{"title":"Invalid","errors":[{"detail":"empty","location":"PID.3.1","code":"E1","condition":101},"x"]}"#,
+                vec!["PID-3.1 101 E1 empty", " 102  x"],
+            ),
+            (
+                400,
+                r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"required","diagnostics":"no id","expression":["PID-3"]},{"severity":"warning","code":"value","details":{"text":"odd"},"location":["Patient.id"]}]}"#,
+                vec!["PID-3 102 required no id", " 102 value odd"],
+            ),
             (503, r#"{"detail":"busy"}"#, vec![" 207  busy"]),
-            (500, "not json", vec![" 207  the application answered HTTP 500"]),
+            (
+                500,
+                "not json",
+                vec![" 207  the application answered HTTP 500"],
+            ),
             (409, "[]", vec![" 205  the application answered HTTP 409"]),
-            (404, r#"{"detail":7}"#, vec![" 200  the application answered HTTP 404"]),
-            (422, r#"{"errors":[{"detail":"x","condition":9,"location":"/data/x"}]}"#, vec![" 102  x"]),
+            (
+                404,
+                r#"{"detail":7}"#,
+                vec![" 200  the application answered HTTP 404"],
+            ),
+            (
+                422,
+                r#"{"errors":[{"detail":"x","condition":9,"location":"/data/x"}]}"#,
+                vec![" 102  x"],
+            ),
         ] {
-            assert_eq!(faults_of(judge_body(status, Content::Json, body)), expected, "{status} {body}");
+            assert_eq!(
+                faults_of(judge_body(status, Content::Json, body)),
+                expected,
+                "{status} {body}"
+            );
         }
     }
 
@@ -216,19 +341,29 @@ mod tests {
     fn an_answer_that_is_an_acknowledgement() {
         let ack = "MSH|^~\\&|A|B|C|D|2026||ACK|1|P|2.5\rMSA|AE|7\r";
         match judge_body(200, Content::Hl7, ack) {
-            Outcome::Rejected(Rejection { own: Some(own), unsupported: false, .. }) => {
+            Outcome::Rejected(Rejection {
+                own: Some(own),
+                unsupported: false,
+                ..
+            }) => {
                 assert_eq!(own, ack.as_bytes());
             }
             other => panic!("{other:?}"),
         }
         let positive = ack.replace("AE", "AA");
-        assert!(matches!(judge_body(200, Content::Other, &positive), Outcome::Accepted(Answer { own: Some(_), .. })));
+        assert!(matches!(
+            judge_body(200, Content::Other, &positive),
+            Outcome::Accepted(Answer { own: Some(_), .. })
+        ));
         let foreign = positive.replace("|7", "|8");
         assert_eq!(
             faults_of(judge_body(200, Content::Hl7, &foreign)),
             [" 207  MSA-2 of the application's answer is not the message's control ID"]
         );
-        assert!(matches!(judge_body(200, Content::Hl7, ""), Outcome::Accepted(Answer { own: None, .. })));
+        assert!(matches!(
+            judge_body(200, Content::Hl7, ""),
+            Outcome::Accepted(Answer { own: None, .. })
+        ));
     }
 
     #[test]
@@ -239,8 +374,16 @@ mod tests {
             Outcome::Accepted(Answer { text, .. }) => assert_eq!(text.as_deref(), Some("filed")),
             other => panic!("{other:?}"),
         }
-        let refused = built(r#"{"ack":{"code":"AR","text":"no","errors":[{"detail":"bad","location":"PV1-2"}]}}"#);
-        assert!(matches!(refused, Outcome::Rejected(Rejection { unsupported: true, .. })));
+        let refused = built(
+            r#"{"ack":{"code":"AR","text":"no","errors":[{"detail":"bad","location":"PV1-2"}]}}"#,
+        );
+        assert!(matches!(
+            refused,
+            Outcome::Rejected(Rejection {
+                unsupported: true,
+                ..
+            })
+        ));
         assert_eq!(faults_of(refused), ["PV1-2 207  bad"]);
         assert_eq!(
             faults_of(built(r#"{"ack":{"code":"yes"}}"#)),

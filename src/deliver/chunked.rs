@@ -47,15 +47,25 @@ impl Chunked {
         loop {
             match self.state {
                 State::Size => {
-                    let Some(line) = line(&buffer[at..])? else { break };
-                    let digits = line.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+                    let Some(line) = line(&buffer[at..])? else {
+                        break;
+                    };
+                    let digits = line
+                        .split(|byte| *byte == b';')
+                        .next()
+                        .unwrap_or_default()
+                        .trim_ascii();
                     let text = std::str::from_utf8(digits).map_err(|_| BadChunk)?;
                     if !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                         return Err(BadChunk);
                     }
                     let size = usize::from_str_radix(text, 16).map_err(|_| BadChunk)?;
                     at += line.len() + 2;
-                    self.state = if size == 0 { State::Trailer } else { State::Data(size) };
+                    self.state = if size == 0 {
+                        State::Trailer
+                    } else {
+                        State::Data(size)
+                    };
                 }
                 State::Data(left) => {
                     let take = left.min(buffer.len() - at);
@@ -77,7 +87,9 @@ impl Chunked {
                     _ => return Err(BadChunk),
                 },
                 State::Trailer => {
-                    let Some(line) = line(&buffer[at..])? else { break };
+                    let Some(line) = line(&buffer[at..])? else {
+                        break;
+                    };
                     at += line.len() + 2;
                     if line.is_empty() {
                         let after = buffer.len() - at;

@@ -22,7 +22,10 @@ pub struct Health {
 
 impl Default for Health {
     fn default() -> Self {
-        Self { failures: AtomicU32::new(UNKNOWN), seen: AtomicU64::new(0) }
+        Self {
+            failures: AtomicU32::new(UNKNOWN),
+            seen: AtomicU64::new(0),
+        }
     }
 }
 
@@ -36,10 +39,12 @@ impl Health {
         );
         if unreachable {
             // UNKNOWN stays: an app that never answered is not ready, however short the time.
-            let _ = self.failures.fetch_update(Relaxed, Relaxed, |failures| match failures {
-                UNKNOWN => None,
-                failures => Some(failures.saturating_add(1).min(UNKNOWN - 1)),
-            });
+            let _ = self
+                .failures
+                .fetch_update(Relaxed, Relaxed, |failures| match failures {
+                    UNKNOWN => None,
+                    failures => Some(failures.saturating_add(1).min(UNKNOWN - 1)),
+                });
             metrics.app_up.set(0);
         } else if self.failures.load(Relaxed) != 0 {
             self.failures.store(0, Relaxed);
@@ -84,7 +89,10 @@ mod tests {
         assert!(!health.is_reachable());
         assert_eq!(metrics.app_up.get(), 0);
         saw(Err(Attempt::Reset));
-        assert!(health.is_reachable(), "it was there to reset the connection");
+        assert!(
+            health.is_reachable(),
+            "it was there to reset the connection"
+        );
         assert_eq!(metrics.app_up.get(), 1);
     }
 }

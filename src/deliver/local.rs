@@ -82,11 +82,15 @@ impl Connection {
     ) -> Result<Response, Attempt> {
         let kept = self.take_usable(bounds.idle);
         let was_kept = kept.is_some();
-        let mut result = self.once(kept, url, head, body, bounds, alarm, buffer).await;
+        let mut result = self
+            .once(kept, url, head, body, bounds, alarm, buffer)
+            .await;
         // An app may close a kept connection in the moment in which it is used. Nothing of an answer has come
         // then, and the request carries an idempotency key: one new connection is tried at once.
         if was_kept && result == Err(Attempt::Reset) && buffer.is_empty() {
-            result = self.once(None, url, head, body, bounds, alarm, buffer).await;
+            result = self
+                .once(None, url, head, body, bounds, alarm, buffer)
+                .await;
         }
         result
     }
@@ -106,18 +110,27 @@ impl Connection {
             Some(stream) => stream,
             None => {
                 let deadline = bounds.deadline.min(Instant::now() + bounds.connect);
-                alarm.race(Some(deadline), connect(url)).await.map_err(|_| Attempt::ConnectTimeout)??
+                alarm
+                    .race(Some(deadline), connect(url))
+                    .await
+                    .map_err(|_| Attempt::ConnectTimeout)??
             }
         };
         let exchange = async {
             let sent = send(&mut stream, head, body).await;
             match response::read(&mut stream, buffer, bounds.max_response).await {
                 // An app may answer before it has read everything (413), and close.
-                Ok(response) => Ok(Response { reusable: response.reusable && sent.is_ok(), ..response }),
+                Ok(response) => Ok(Response {
+                    reusable: response.reusable && sent.is_ok(),
+                    ..response
+                }),
                 Err(error) => Err(error),
             }
         };
-        let response = alarm.race(Some(bounds.deadline), exchange).await.map_err(|_| Attempt::Timeout)??;
+        let response = alarm
+            .race(Some(bounds.deadline), exchange)
+            .await
+            .map_err(|_| Attempt::Timeout)??;
         if response.reusable {
             self.open = Some((stream, Instant::now()));
         }
@@ -149,8 +162,10 @@ async fn connect(url: &AppUrl) -> Result<Stream, Attempt> {
     let stream = match host.parse::<IpAddr>() {
         Ok(address) => TcpStream::connect(SocketAddr::new(address, port)).await,
         Err(_) => {
-            let addresses: Vec<SocketAddr> =
-                lookup_host((host.as_str(), port)).await.map_err(|_| Attempt::Dns)?.collect();
+            let addresses: Vec<SocketAddr> = lookup_host((host.as_str(), port))
+                .await
+                .map_err(|_| Attempt::Dns)?
+                .collect();
             TcpStream::connect(addresses.as_slice()).await
         }
     };
@@ -204,7 +219,11 @@ async fn write_both(stream: &mut Stream, head: &[u8], body: &[u8]) -> io::Result
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
             Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
@@ -213,7 +232,11 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),

@@ -51,7 +51,9 @@ pub struct Failure {
 
 impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Answer").field("own_bytes", &self.own.as_ref().map(Vec::len)).finish()
+        f.debug_struct("Answer")
+            .field("own_bytes", &self.own.as_ref().map(Vec::len))
+            .finish()
     }
 }
 

@@ -43,7 +43,11 @@ impl Client {
         buffer: &mut Vec<u8>,
     ) -> Result<Response, Attempt> {
         let exchange = async {
-            let request = self.inner.post(url.to_string()).headers(headers(head)).body(body);
+            let request = self
+                .inner
+                .post(url.to_string())
+                .headers(headers(head))
+                .body(body);
             let mut answer = request.send().await.map_err(|error| classify(&error))?;
             let header = |name| answer.headers().get(name).map(HeaderValue::as_bytes);
             let mut response = Response {
@@ -63,7 +67,9 @@ impl Client {
             }
             Ok(response)
         };
-        timeout_at(deadline, exchange).await.unwrap_or(Err(Attempt::Timeout))
+        timeout_at(deadline, exchange)
+            .await
+            .unwrap_or(Err(Attempt::Timeout))
     }
 }
 
@@ -72,12 +78,16 @@ fn headers(head: &[u8]) -> HeaderMap {
     let mut map = HeaderMap::new();
     for line in head.split(|byte| *byte == b'\n').skip(1) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let Some(colon) = memchr::memchr(b':', line) else { continue };
+        let Some(colon) = memchr::memchr(b':', line) else {
+            continue;
+        };
         let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
         if name.eq_ignore_ascii_case(b"host") || name.eq_ignore_ascii_case(b"content-length") {
             continue;
         }
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        {
             map.append(name, value);
         }
     }
@@ -91,7 +101,10 @@ fn classify(error: &reqwest::Error) -> Attempt {
             return Attempt::Tls;
         }
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+            if io
+                .get_ref()
+                .is_some_and(|inner| inner.is::<rustls::Error>())
+            {
                 return Attempt::Tls;
             }
             if io.kind() == std::io::ErrorKind::ConnectionRefused {

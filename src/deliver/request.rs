@@ -32,15 +32,26 @@ impl Route {
             url.authority,
             env!("CARGO_PKG_VERSION"),
         );
-        Self { fixed: fixed.into_bytes(), delivery }
+        Self {
+            fixed: fixed.into_bytes(),
+            delivery,
+        }
     }
 
     /// Which halves of the envelope the app wants; `None` for the bare bytes.
     pub fn shape(&self) -> Option<Shape> {
         let Delivery { raw, parsed, .. } = self.delivery;
         match self.delivery.format {
-            Format::CloudEvents => Some(Shape { structured: true, raw, parsed }),
-            Format::CloudEventsBinary => Some(Shape { structured: false, raw, parsed }),
+            Format::CloudEvents => Some(Shape {
+                structured: true,
+                raw,
+                parsed,
+            }),
+            Format::CloudEventsBinary => Some(Shape {
+                structured: false,
+                raw,
+                parsed,
+            }),
             Format::Raw => None,
         }
     }
@@ -53,7 +64,9 @@ impl Route {
             Format::CloudEventsBinary => source.push_headers(head),
             Format::Raw => {
                 head.extend_from_slice(b"Content-Type: application/hl7-v2; charset=");
-                head.extend_from_slice(crate::hl7::charset::name(source.reading.charset).as_bytes());
+                head.extend_from_slice(
+                    crate::hl7::charset::name(source.reading.charset).as_bytes(),
+                );
                 head.extend_from_slice(b"\r\n");
             }
         }

@@ -39,12 +39,17 @@ pub enum Content {
 impl Content {
     /// Of a `Content-Type` value.
     pub fn of(value: &[u8]) -> Self {
-        let essence = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        let essence = value
+            .split(|byte| *byte == b';')
+            .next()
+            .unwrap_or_default()
+            .trim_ascii();
         let essence = essence.to_ascii_lowercase();
         match essence.as_slice() {
-            b"application/hl7-v2" | b"x-application/hl7-v2+er7" | b"application/hl7-v2+er7" | b"text/hl7v2" => {
-                Self::Hl7
-            }
+            b"application/hl7-v2"
+            | b"x-application/hl7-v2+er7"
+            | b"application/hl7-v2+er7"
+            | b"text/hl7v2" => Self::Hl7,
             other if other == b"application/json" || other.ends_with(b"+json") => Self::Json,
             _ => Self::Other,
         }
@@ -135,11 +140,19 @@ pub async fn read<S: AsyncRead + Unpin>(
 
 fn cut(response: Response, buffer: &mut Vec<u8>) -> Response {
     buffer.clear();
-    Response { reusable: false, cut: true, ..response }
+    Response {
+        reusable: false,
+        cut: true,
+        ..response
+    }
 }
 
 /// One read. Its end is an error where more must come.
-async fn fill<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>, must: bool) -> Result<(), Attempt> {
+async fn fill<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    buffer: &mut Vec<u8>,
+    must: bool,
+) -> Result<(), Attempt> {
     if buffer.capacity() - buffer.len() < 1024 {
         buffer.reserve(4096);
     }
@@ -209,13 +222,18 @@ fn parse_head(buffer: &[u8]) -> Result<Option<Head>, Attempt> {
         (_, false, Some(length)) => Framing::Length(length),
         (_, false, None) => Framing::Close,
     };
-    Ok(Some(Head { response, framing, bytes }))
+    Ok(Some(Head {
+        response,
+        framing,
+        bytes,
+    }))
 }
 
 fn parse_length(value: &[u8]) -> Result<u64, Attempt> {
     let digits = value.iter().all(u8::is_ascii_digit);
     let text = std::str::from_utf8(value).ok().filter(|_| digits);
-    text.and_then(|text| text.parse().ok()).ok_or(Attempt::Garbage)
+    text.and_then(|text| text.parse().ok())
+        .ok_or(Attempt::Garbage)
 }
 
 /// Seconds, or a date.
@@ -241,29 +259,110 @@ mod tests {
     #[tokio::test]
     async fn bodies_end_where_http_says() {
         for (wire, status, body, reusable, cut) in [
-            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, "ok", true, false),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+                200,
+                "ok",
+                true,
+                false,
+            ),
             ("HTTP/1.1 204 No Content\r\n\r\n", 204, "", true, false),
-            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length:0\r\n\r\n", 200, "", true, false),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n1;x=y\r\n!\r\n0\r\nA: b\r\n\r\n", 200, "ok!", true, false),
-            ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", 200, "ok", false, false),
-            ("HTTP/1.1 200 OK\r\n\r\nuntil the end", 200, "until the end", false, false),
-            ("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, "ok", false, false),
-            ("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok", 200, "ok", true, false),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more", 200, "ok", false, false),
-            ("HTTP/1.1 503 No\r\nContent-Length: 99\r\n\r\n", 503, "", false, true),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n", 200, "", false, true),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length:0\r\n\r\n",
+                200,
+                "",
+                true,
+                false,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n1;x=y\r\n!\r\n0\r\nA: b\r\n\r\n",
+                200,
+                "ok!",
+                true,
+                false,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+                200,
+                "ok",
+                false,
+                false,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\n\r\nuntil the end",
+                200,
+                "until the end",
+                false,
+                false,
+            ),
+            (
+                "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+                200,
+                "ok",
+                false,
+                false,
+            ),
+            (
+                "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok",
+                200,
+                "ok",
+                true,
+                false,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more",
+                200,
+                "ok",
+                false,
+                false,
+            ),
+            (
+                "HTTP/1.1 503 No\r\nContent-Length: 99\r\n\r\n",
+                503,
+                "",
+                false,
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n",
+                200,
+                "",
+                false,
+                true,
+            ),
         ] {
-            let (found, text) = response(wire.as_bytes(), 20).await.unwrap_or_else(|e| panic!("{e:?}: {wire:?}"));
-            assert_eq!((found.status, text.as_str(), found.reusable, found.cut), (status, body, reusable, cut), "{wire:?}");
+            let (found, text) = response(wire.as_bytes(), 20)
+                .await
+                .unwrap_or_else(|e| panic!("{e:?}: {wire:?}"));
+            assert_eq!(
+                (found.status, text.as_str(), found.reusable, found.cut),
+                (status, body, reusable, cut),
+                "{wire:?}"
+            );
         }
         for (wire, error) in [
             ("", Attempt::Reset),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", Attempt::Reset),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nok", Attempt::Garbage),
-            ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", Attempt::Garbage),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", Attempt::Garbage),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok",
+                Attempt::Reset,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nok",
+                Attempt::Garbage,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+                Attempt::Garbage,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+                Attempt::Garbage,
+            ),
             ("SSH-2.0-OpenSSH_9.2\r\n", Attempt::Garbage),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", Attempt::Garbage),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+                Attempt::Garbage,
+            ),
         ] {
             assert_eq!(response(wire.as_bytes(), 20).await, Err(error), "{wire:?}");
         }
@@ -273,9 +372,19 @@ mod tests {
     async fn headers_that_matter() {
         let wire = "HTTP/1.1 503 x\r\ncontent-length: 0\r\nRETRY-AFTER: 7\r\nContent-Type: application/problem+json; charset=utf-8\r\n\r\n";
         let (found, _) = response(wire.as_bytes(), 9).await.unwrap();
-        assert_eq!((found.retry_after, found.content), (Some(Duration::from_secs(7)), Content::Json));
-        assert_eq!(retry_after(b"Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO), "a date that is past");
+        assert_eq!(
+            (found.retry_after, found.content),
+            (Some(Duration::from_secs(7)), Content::Json)
+        );
+        assert_eq!(
+            retry_after(b"Sun, 06 Nov 1994 08:49:37 GMT"),
+            Some(Duration::ZERO),
+            "a date that is past"
+        );
         assert_eq!(retry_after(b"soon"), None);
-        assert_eq!(Content::of(b"x-application/hl7-v2+er7; charset=utf-8"), Content::Hl7);
+        assert_eq!(
+            Content::of(b"x-application/hl7-v2+er7; charset=utf-8"),
+            Content::Hl7
+        );
     }
 }

@@ -42,10 +42,17 @@ impl App {
     pub fn new(route: Route, health: Arc<Health>) -> Result<Self, reqwest::Error> {
         let delivery = &route.delivery;
         let remote = match delivery.url.transport {
-            Transport::Https { .. } => Some(remote::Client::new(delivery.connect_timeout, delivery.idle_timeout)?),
+            Transport::Https { .. } => Some(remote::Client::new(
+                delivery.connect_timeout,
+                delivery.idle_timeout,
+            )?),
             Transport::Http { .. } | Transport::Unix { .. } => None,
         };
-        Ok(Self { route, health, remote })
+        Ok(Self {
+            route,
+            health,
+            remote,
+        })
     }
 
     /// Whether it can be reached now: what a probe asks when no message does.
@@ -53,7 +60,11 @@ impl App {
     /// # Errors
     /// Why not.
     pub async fn probe(&self) -> Result<(), Attempt> {
-        local::probe(&self.route.delivery.url, self.route.delivery.connect_timeout).await
+        local::probe(
+            &self.route.delivery.url,
+            self.route.delivery.connect_timeout,
+        )
+        .await
     }
 }
 
@@ -103,11 +114,22 @@ impl Delivery {
         alarm: &mut Alarm,
         space: Space<'_>,
     ) -> Outcome {
-        let Space { head, body, response } = space;
+        let Space {
+            head,
+            body,
+            response,
+        } = space;
         let (body, length) = match app.route.shape() {
-            None => (Body::Whole(exchange.source.message), exchange.source.message.len() as u64),
+            None => (
+                Body::Whole(exchange.source.message),
+                exchange.source.message.len() as u64,
+            ),
             Some(shape) => {
-                let limit = if app.remote.is_some() { usize::MAX } else { WHOLE };
+                let limit = if app.remote.is_some() {
+                    usize::MAX
+                } else {
+                    WHOLE
+                };
                 prepare(Envelope::new(exchange.source, shape), body, limit)
             }
         };
@@ -118,8 +140,13 @@ impl Delivery {
             attempts += 1;
             response.clear();
             let started = Instant::now();
-            let result = self.attempt(app, exchange, head, &body, alarm, response, started).await;
-            exchange.metrics.delivery.observe(started.elapsed().as_secs_f64());
+            let result = self
+                .attempt(app, exchange, head, &body, alarm, response, started)
+                .await;
+            exchange
+                .metrics
+                .delivery
+                .observe(started.elapsed().as_secs_f64());
             app.health.saw(result, exchange.metrics);
             let (failure, retry_after) = match result {
                 Ok(answer) => {
@@ -134,7 +161,10 @@ impl Delivery {
             exchange.metrics.attempts_failed.of(failure.reason).inc();
             let wait = wait_before(app.route.delivery.retry, attempts, retry_after);
             if !pause(exchange, wait).await {
-                return Outcome::Unavailable(Failure { attempts, ..failure });
+                return Outcome::Unavailable(Failure {
+                    attempts,
+                    ..failure
+                });
             }
             exchange.metrics.retries.inc();
         }
@@ -156,7 +186,14 @@ impl Delivery {
         if let (Some(client), Body::Whole(body)) = (&app.remote, body) {
             let body = body.to_vec();
             return client
-                .exchange(&delivery.url, head, body, deadline, delivery.max_response_bytes, response)
+                .exchange(
+                    &delivery.url,
+                    head,
+                    body,
+                    deadline,
+                    delivery.max_response_bytes,
+                    response,
+                )
                 .await;
         }
         let bounds = Bounds {
@@ -165,12 +202,18 @@ impl Delivery {
             idle: delivery.idle_timeout,
             max_response: delivery.max_response_bytes,
         };
-        self.connection.exchange(&delivery.url, head, body, bounds, alarm, response).await
+        self.connection
+            .exchange(&delivery.url, head, body, bounds, alarm, response)
+            .await
     }
 }
 
 /// Writes the envelope, or its beginning and its length if it is too large to be held.
-fn prepare<'b, 'm>(mut envelope: Envelope<'m>, out: &'b mut Vec<u8>, limit: usize) -> (Body<'b, 'm>, u64) {
+fn prepare<'b, 'm>(
+    mut envelope: Envelope<'m>,
+    out: &'b mut Vec<u8>,
+    limit: usize,
+) -> (Body<'b, 'm>, u64) {
     if envelope.fill(out, limit) {
         let length = out.len() as u64;
         return (Body::Whole(out), length);
@@ -200,8 +243,17 @@ fn unreached(reason: Attempt) -> Failure {
         Attempt::Tls => "the TLS connection to the application failed",
         Attempt::Status => "the application is unavailable",
     };
-    let fault = Fault { condition: 207, text: text.into(), ..Fault::default() };
-    Failure { reason, status: None, faults: vec![fault], attempts: 1 }
+    let fault = Fault {
+        condition: 207,
+        text: text.into(),
+        ..Fault::default()
+    };
+    Failure {
+        reason,
+        status: None,
+        faults: vec![fault],
+        attempts: 1,
+    }
 }
 
 /// Exponential, with half of it random, so that connections that failed together do not come back together.
@@ -245,12 +297,28 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_the_most_and_honour_retry_after() {
-        let retry = Retry { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
-        for (attempts, most) in [(1, 100), (2, 200), (3, 400), (5, 1600), (6, 2000), (4_000_000, 2000)] {
+        let retry = Retry {
+            initial: Duration::from_millis(100),
+            max: Duration::from_secs(2),
+        };
+        for (attempts, most) in [
+            (1, 100),
+            (2, 200),
+            (3, 400),
+            (5, 1600),
+            (6, 2000),
+            (4_000_000, 2000),
+        ] {
             let wait = wait_before(retry, attempts, None).as_millis();
-            assert!(wait <= most && wait >= most / 2, "after attempt {attempts}: {wait} ms");
+            assert!(
+                wait <= most && wait >= most / 2,
+                "after attempt {attempts}: {wait} ms"
+            );
         }
-        assert_eq!(wait_before(retry, 1, Some(Duration::from_secs(7))), Duration::from_secs(7));
+        assert_eq!(
+            wait_before(retry, 1, Some(Duration::from_secs(7))),
+            Duration::from_secs(7)
+        );
         assert!(wait_before(retry, 6, Some(Duration::from_millis(1))) >= Duration::from_secs(1));
     }
 }

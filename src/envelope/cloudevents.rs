@@ -15,7 +15,11 @@ pub const SCHEMA: &str = "urn:mllp-bridge:envelope:1";
 const PIECE: usize = 48 * 1024;
 
 /// What a URI path segment may not hold, and then some.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 /// CloudEvents' HTTP binding, section 3.1.3.2.
 const HEADER: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
@@ -41,7 +45,10 @@ pub struct EventId<'a> {
 impl<'a> EventId<'a> {
     /// The ID of a message.
     pub fn new(message: &[u8], control_id: &'a [u8]) -> Self {
-        Self { control_id, hash: XxHash3_128::oneshot(message) }
+        Self {
+            control_id,
+            hash: XxHash3_128::oneshot(message),
+        }
     }
 
     fn hash_hex(&self) -> [u8; 32] {
@@ -152,7 +159,10 @@ pub struct Envelope<'a> {
 }
 
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "lives on the stack of one exchange")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives on the stack of one exchange"
+)]
 enum Stage<'a> {
     Attributes,
     Raw { at: usize },
@@ -165,7 +175,12 @@ enum Stage<'a> {
 impl<'a> Envelope<'a> {
     /// Begins a body.
     pub fn new(source: Source<'a>, shape: Shape) -> Self {
-        Self { source, shape, text: Text::new(source.reading.is_utf8), stage: Stage::Attributes }
+        Self {
+            source,
+            shape,
+            text: Text::new(source.reading.is_utf8),
+            stage: Stage::Attributes,
+        }
     }
 
     /// Appends to `out` until it holds `limit` bytes or a little more (one piece of 48 KiB and what it expands to), or the body
@@ -224,7 +239,11 @@ impl<'a> Envelope<'a> {
         if !self.shape.raw {
             return Stage::Middle;
         }
-        out.extend_from_slice(if source.reading.needs_bytes { b"\"rawbase64\":\"" } else { b"\"raw\":\"" });
+        out.extend_from_slice(if source.reading.needs_bytes {
+            b"\"rawbase64\":\""
+        } else {
+            b"\"raw\":\""
+        });
         Stage::Raw { at: 0 }
     }
 

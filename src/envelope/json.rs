@@ -15,7 +15,10 @@ pub struct Text {
 impl Text {
     /// For bytes that are valid UTF-8 (`true`) or ISO 8859-1 (`false`).
     pub fn new(utf8: bool) -> Self {
-        Self { utf8, needles: Needles::new([b'"', b'\\']).control().high(!utf8) }
+        Self {
+            utf8,
+            needles: Needles::new([b'"', b'\\']).control().high(!utf8),
+        }
     }
 
     /// Whether the bytes are UTF-8.
@@ -58,7 +61,9 @@ pub fn push_base64(out: &mut Vec<u8>, bytes: &[u8]) {
     let start = out.len();
     out.resize(start + bytes.len().div_ceil(3) * 4, 0);
     // The buffer has exactly the length that the encoding needs.
-    let written = STANDARD.encode_slice(bytes, &mut out[start..]).unwrap_or_default();
+    let written = STANDARD
+        .encode_slice(bytes, &mut out[start..])
+        .unwrap_or_default();
     out.truncate(start + written);
 }
 

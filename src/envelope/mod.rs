@@ -37,7 +37,9 @@ impl Warning {
             Self::CharsetMismatch => "the bytes are not in the character set that MSH-18 names",
             Self::Terminator => "segments end in LF or CR LF instead of CR",
             Self::LeadingBytes => "there are bytes before MSH",
-            Self::EnhancedMode => "MSH-15 or MSH-16 ask for enhanced mode; the answer is in original mode",
+            Self::EnhancedMode => {
+                "MSH-15 or MSH-16 ask for enhanced mode; the answer is in original mode"
+            }
         }
     }
 }

@@ -47,21 +47,31 @@ pub enum BadEnvelope {
 /// # Errors
 /// If it is not one, naming the key.
 pub fn to_er7(json: &[u8]) -> Result<Vec<u8>, BadEnvelope> {
-    let value: Value = serde_json::from_slice(json)
-        .map_err(|error| BadEnvelope::Json { line: error.line(), column: error.column() })?;
+    let value: Value = serde_json::from_slice(json).map_err(|error| BadEnvelope::Json {
+        line: error.line(),
+        column: error.column(),
+    })?;
     let data = value.get("data").unwrap_or(&value);
     let set = data_charset(data)?;
     if let Some(raw) = data.get("rawbase64") {
         let text = string(raw, || "rawbase64".into())?;
-        return STANDARD.decode(text).map_err(|_| shape("rawbase64", "base64"));
+        return STANDARD
+            .decode(text)
+            .map_err(|_| shape("rawbase64", "base64"));
     }
     if let Some(raw) = data.get("raw") {
         let mut out = Vec::new();
-        push_text(&mut out, string(raw, || "raw".into())?, set, || "raw".into())?;
+        push_text(&mut out, string(raw, || "raw".into())?, set, || {
+            "raw".into()
+        })?;
         return Ok(out);
     }
-    let segments = data.get("segments").ok_or(BadEnvelope::Missing("raw, rawbase64 or segments"))?;
-    let segments = segments.as_array().ok_or_else(|| shape("segments", "a list"))?;
+    let segments = data
+        .get("segments")
+        .ok_or(BadEnvelope::Missing("raw, rawbase64 or segments"))?;
+    let segments = segments
+        .as_array()
+        .ok_or_else(|| shape("segments", "a list"))?;
     let delimiters = data_delimiters(data)?;
     let writer = Writer { delimiters, set };
     let mut out = Vec::new();
@@ -73,28 +83,47 @@ pub fn to_er7(json: &[u8]) -> Result<Vec<u8>, BadEnvelope> {
 }
 
 fn data_charset(data: &Value) -> Result<Charset, BadEnvelope> {
-    let Some(value) = data.get("charset") else { return Ok(Charset::Utf8) };
+    let Some(value) = data.get("charset") else {
+        return Ok(Charset::Utf8);
+    };
     let all = [Charset::Ascii, Charset::Utf8, Charset::Latin1];
-    let named = all.into_iter().find(|set| value.as_str() == Some(charset::name(*set)));
+    let named = all
+        .into_iter()
+        .find(|set| value.as_str() == Some(charset::name(*set)));
     named.ok_or_else(|| shape("charset", "ASCII, UTF-8 or ISO-8859-1"))
 }
 
 fn data_delimiters(data: &Value) -> Result<Delimiters, BadEnvelope> {
-    let Some(value) = data.get("delimiters") else { return Ok(Delimiters::USUAL) };
+    let Some(value) = data.get("delimiters") else {
+        return Ok(Delimiters::USUAL);
+    };
     let bytes = value.as_str().unwrap_or_default().as_bytes();
-    let delimiters = bytes.split_first().and_then(|(field, msh2)| Delimiters::new(*field, msh2));
+    let delimiters = bytes
+        .split_first()
+        .and_then(|(field, msh2)| Delimiters::new(*field, msh2));
     delimiters.ok_or_else(|| shape("delimiters", "up to six different delimiters, like |^~\\&"))
 }
 
 fn shape(key: &str, expected: &'static str) -> BadEnvelope {
-    BadEnvelope::Shape { key: key.to_owned(), expected }
+    BadEnvelope::Shape {
+        key: key.to_owned(),
+        expected,
+    }
 }
 
 fn string(value: &Value, key: impl Fn() -> String) -> Result<&str, BadEnvelope> {
-    value.as_str().ok_or_else(|| BadEnvelope::Shape { key: key(), expected: "a string" })
+    value.as_str().ok_or_else(|| BadEnvelope::Shape {
+        key: key(),
+        expected: "a string",
+    })
 }
 
-fn push_text(out: &mut Vec<u8>, text: &str, set: Charset, key: impl Fn() -> String) -> Result<(), BadEnvelope> {
+fn push_text(
+    out: &mut Vec<u8>,
+    text: &str,
+    set: Charset,
+    key: impl Fn() -> String,
+) -> Result<(), BadEnvelope> {
     if set == Charset::Utf8 || text.is_ascii() {
         out.extend_from_slice(text.as_bytes());
         return Ok(());
@@ -102,7 +131,12 @@ fn push_text(out: &mut Vec<u8>, text: &str, set: Charset, key: impl Fn() -> Stri
     for c in text.chars() {
         match u8::try_from(u32::from(c)) {
             Ok(byte) if set == Charset::Latin1 || byte.is_ascii() => out.push(byte),
-            _ => return Err(BadEnvelope::Charset { key: key(), charset: charset::name(set) }),
+            _ => {
+                return Err(BadEnvelope::Charset {
+                    key: key(),
+                    charset: charset::name(set),
+                });
+            }
         }
     }
     Ok(())
@@ -114,9 +148,17 @@ struct Writer {
 }
 
 impl Writer {
-    fn segment(&self, out: &mut Vec<u8>, segment: &Value, number: usize) -> Result<(), BadEnvelope> {
+    fn segment(
+        &self,
+        out: &mut Vec<u8>,
+        segment: &Value,
+        number: usize,
+    ) -> Result<(), BadEnvelope> {
         let key = || format!("segments[{number}]");
-        let id = segment.get("id").ok_or_else(|| BadEnvelope::Shape { key: key(), expected: "an id" })?;
+        let id = segment.get("id").ok_or_else(|| BadEnvelope::Shape {
+            key: key(),
+            expected: "an id",
+        })?;
         let id = string(id, || format!("{}.id", key()))?;
         push_text(out, id, self.set, || format!("{}.id", key()))?;
         let is_header = matches!(id, "MSH" | "BHS" | "FHS");
@@ -139,10 +181,16 @@ impl Writer {
         Ok(())
     }
 
-    fn field(&self, out: &mut Vec<u8>, value: &Value, key: &dyn Fn() -> String) -> Result<(), BadEnvelope> {
-        let repetitions = value
-            .as_array()
-            .ok_or_else(|| BadEnvelope::Shape { key: key(), expected: "a list of repetitions" })?;
+    fn field(
+        &self,
+        out: &mut Vec<u8>,
+        value: &Value,
+        key: &dyn Fn() -> String,
+    ) -> Result<(), BadEnvelope> {
+        let repetitions = value.as_array().ok_or_else(|| BadEnvelope::Shape {
+            key: key(),
+            expected: "a list of repetitions",
+        })?;
         for (at, repetition) in repetitions.iter().enumerate() {
             if at > 0 {
                 self.delimiter(out, self.delimiters.repetition, "repetition", key)?;
@@ -157,7 +205,12 @@ impl Writer {
                     Some(Value::Object(parts)) => {
                         for (number, part) in numbered(parts, 1, key)? {
                             if number > 1 {
-                                self.delimiter(out, self.delimiters.subcomponent, "subcomponent", &key)?;
+                                self.delimiter(
+                                    out,
+                                    self.delimiters.subcomponent,
+                                    "subcomponent",
+                                    &key,
+                                )?;
                             }
                             part.map_or(Ok(()), |part| self.value(out, part, &key))?;
                         }
@@ -169,12 +222,19 @@ impl Writer {
         Ok(())
     }
 
-    fn value(&self, out: &mut Vec<u8>, value: &Value, key: &dyn Fn() -> String) -> Result<(), BadEnvelope> {
+    fn value(
+        &self,
+        out: &mut Vec<u8>,
+        value: &Value,
+        key: &dyn Fn() -> String,
+    ) -> Result<(), BadEnvelope> {
         let mut plain = Vec::new();
         push_text(&mut plain, string(value, key)?, self.set, key)?;
         if self.delimiters.escape.is_none() {
             // Nothing can be escaped, so nothing may need it.
-            let needs = plain.iter().any(|byte| matches!(*byte, b'\r') || self.delimiters.iter().any(|d| d == *byte));
+            let needs = plain
+                .iter()
+                .any(|byte| matches!(*byte, b'\r') || self.delimiters.iter().any(|d| d == *byte));
             if needs {
                 return Err(BadEnvelope::Shape {
                     key: key(),
@@ -200,13 +260,19 @@ impl Writer {
             "component" => "one component: delimiters names no component separator",
             _ => "one subcomponent: delimiters names no subcomponent separator",
         };
-        out.push(delimiter.ok_or_else(|| BadEnvelope::Shape { key: key(), expected })?);
+        out.push(delimiter.ok_or_else(|| BadEnvelope::Shape {
+            key: key(),
+            expected,
+        })?);
         Ok(())
     }
 }
 
 fn object(value: &Value, key: impl Fn() -> String) -> Result<&Map<String, Value>, BadEnvelope> {
-    value.as_object().ok_or_else(|| BadEnvelope::Shape { key: key(), expected: "an object" })
+    value.as_object().ok_or_else(|| BadEnvelope::Shape {
+        key: key(),
+        expected: "an object",
+    })
 }
 
 /// The numbers from `first` to the highest key, each with its value if there is one.
@@ -221,8 +287,15 @@ fn numbered(
     for name in map.keys() {
         match name.parse::<usize>() {
             Ok(number @ 1..=HIGHEST) if !name.starts_with(['0', '+']) => last = last.max(number),
-            _ => return Err(BadEnvelope::Shape { key: key(), expected: "keys from 1 to 10000" }),
+            _ => {
+                return Err(BadEnvelope::Shape {
+                    key: key(),
+                    expected: "keys from 1 to 10000",
+                });
+            }
         }
     }
-    Ok((first..=last).map(|number| (number, map.get(itoa::Buffer::new().format(number)))).collect())
+    Ok((first..=last)
+        .map(|number| (number, map.get(itoa::Buffer::new().format(number))))
+        .collect())
 }

@@ -113,8 +113,9 @@ impl<'a> Walker<'a> {
             Some(b'"'),
             Some(b'\\'),
         ];
-        let needles =
-            Needles::new(structural.into_iter().flatten()).control().high(!text.is_utf8());
+        let needles = Needles::new(structural.into_iter().flatten())
+            .control()
+            .high(!text.is_utf8());
         Self {
             bytes,
             delimiters,
@@ -144,7 +145,11 @@ impl<'a> Walker<'a> {
                 continue;
             }
             let at = self.scanner.next().unwrap_or(self.bytes.len());
-            match self.bytes.get(at).map(|byte| self.classes[usize::from(*byte)]) {
+            match self
+                .bytes
+                .get(at)
+                .map(|byte| self.classes[usize::from(*byte)])
+            {
                 Some(Class::Special) => self.note_special(at),
                 // In the segment ID, only a field separator or the end means something.
                 Some(Class::Repetition | Class::Component | Class::Subcomponent)
@@ -184,7 +189,11 @@ impl<'a> Walker<'a> {
             self.open_value(out);
             if at - self.start > PIECE || self.special {
                 let special = self.special;
-                self.pending = Some(Pending { from: self.start, to: at, special });
+                self.pending = Some(Pending {
+                    from: self.start,
+                    to: at,
+                    special,
+                });
                 return;
             }
             out.extend_from_slice(&self.bytes[self.start..at]);
@@ -223,7 +232,10 @@ impl<'a> Walker<'a> {
         }
         self.pending = None;
         out.push(b'"');
-        let class = self.bytes.get(pending.to).map(|byte| self.classes[usize::from(*byte)]);
+        let class = self
+            .bytes
+            .get(pending.to)
+            .map(|byte| self.classes[usize::from(*byte)]);
         self.delimiter(out, pending.to, class.unwrap_or(Class::Terminator));
     }
 
@@ -258,7 +270,12 @@ impl<'a> Walker<'a> {
     }
 
     fn next_field(&mut self, field: usize) {
-        self.place = Place { field, repetition: 1, component: 1, subcomponent: 1 };
+        self.place = Place {
+            field,
+            repetition: 1,
+            component: 1,
+            subcomponent: 1,
+        };
     }
 
     /// The separator after a segment ID. In MSH it is itself field 1, and field 2 has no delimiters in it.
@@ -276,7 +293,12 @@ impl<'a> Walker<'a> {
             return;
         }
         let rest = &self.bytes[at + 1..];
-        let ends = |byte: &u8| matches!(self.classes[usize::from(*byte)], Class::Field | Class::Terminator);
+        let ends = |byte: &u8| {
+            matches!(
+                self.classes[usize::from(*byte)],
+                Class::Field | Class::Terminator
+            )
+        };
         let msh2 = &rest[..rest.iter().position(ends).unwrap_or(rest.len())];
         out.extend_from_slice(b"\"1\":[{\"1\":\"");
         self.text.push_byte(out, self.delimiters.field);
@@ -297,13 +319,21 @@ impl<'a> Walker<'a> {
             out.push(b',');
         }
         out.extend_from_slice(b"{\"id\":\"");
-        self.open = Open { segment: true, ..Open::default() };
+        self.open = Open {
+            segment: true,
+            ..Open::default()
+        };
     }
 
     /// Opens every bracket that the value at this place needs, up to its quotation mark.
     #[inline]
     fn open_value(&mut self, out: &mut Vec<u8>) {
-        let Place { field, repetition, component, subcomponent } = self.place;
+        let Place {
+            field,
+            repetition,
+            component,
+            subcomponent,
+        } = self.place;
         if field == 0 {
             return self.open_segment(out);
         }
@@ -442,7 +472,9 @@ mod tests {
     use serde_json::{Value, json};
 
     pub(super) fn segments(message: &[u8], utf8: bool, limit: usize) -> Value {
-        let Payload::V2(header) = peek(message) else { panic!("not v2") };
+        let Payload::V2(header) = peek(message) else {
+            panic!("not v2")
+        };
         let mut walker = Walker::new(message, &header, Text::new(utf8));
         let mut all = vec![b'['];
         let mut piece = Vec::new();
@@ -466,14 +498,23 @@ mod tests {
     #[test]
     fn every_level_and_what_is_empty() {
         for (segment, expected) in [
-            ("PID|1||11^^^A&1.2^MR~22", json!({"1":[{"1":"1"}],"3":[{"1":"11","4":{"1":"A","2":"1.2"},"5":"MR"},{"1":"22"}]})),
+            (
+                "PID|1||11^^^A&1.2^MR~22",
+                json!({"1":[{"1":"1"}],"3":[{"1":"11","4":{"1":"A","2":"1.2"},"5":"MR"},{"1":"22"}]}),
+            ),
             ("PID", json!({})),
             ("PID|||", json!({})),
             ("PID|^^^|~~|&&", json!({})),
             ("PID|~~x~", json!({"1":[{},{},{"1":"x"}]})),
-            ("PID|a&|b&&c|&d^e|&&", json!({"1":[{"1":"a"}],"2":[{"1":{"1":"b","3":"c"}}],"3":[{"1":{"2":"d"},"2":"e"}]})),
+            (
+                "PID|a&|b&&c|&d^e|&&",
+                json!({"1":[{"1":"a"}],"2":[{"1":{"1":"b","3":"c"}}],"3":[{"1":{"2":"d"},"2":"e"}]}),
+            ),
             ("PID|\"\"|x", json!({"1":[{"1":"\"\""}],"2":[{"1":"x"}]})),
-            ("PID|a\\T\\b&\\S\\|\\X41\\\\XFF\\|\\.br\\", json!({"1":[{"1":{"1":"a&b","2":"^"}}],"2":[{"1":"A\\XFF\\"}],"3":[{"1":"\\.br\\"}]})),
+            (
+                "PID|a\\T\\b&\\S\\|\\X41\\\\XFF\\|\\.br\\",
+                json!({"1":[{"1":{"1":"a&b","2":"^"}}],"2":[{"1":"A\\XFF\\"}],"3":[{"1":"\\.br\\"}]}),
+            ),
             ("PID|||||||||||x|", json!({"11":[{"1":"x"}]})),
         ] {
             assert_eq!(fields(segment)["fields"], expected, "{segment}");
@@ -504,17 +545,27 @@ mod tests {
     #[test]
     fn latin_1_becomes_utf_8() {
         let message = b"MSH|^~\\&|A\rPID|\xe9\\XE8\\|\xff\r";
-        assert_eq!(segments(message, false, usize::MAX)[1]["fields"], json!({"1":[{"1":"éè"}],"2":[{"1":"ÿ"}]}));
+        assert_eq!(
+            segments(message, false, usize::MAX)[1]["fields"],
+            json!({"1":[{"1":"éè"}],"2":[{"1":"ÿ"}]})
+        );
     }
 
     #[test]
     fn a_long_value_is_written_in_pieces() {
-        for value in ["x".repeat(3 * PIECE), "\"é".repeat(PIECE), "\\T\\".repeat(PIECE)] {
+        for value in [
+            "x".repeat(3 * PIECE),
+            "\"é".repeat(PIECE),
+            "\\T\\".repeat(PIECE),
+        ] {
             let message = format!("MSH|^~\\&|A\rOBX|{value}|1\r");
             let whole = segments(message.as_bytes(), true, usize::MAX);
             assert_eq!(segments(message.as_bytes(), true, 1), whole);
             let expected = value.replace("\\T\\", "&");
-            assert!(whole[1]["fields"]["1"][0]["1"] == json!(expected), "the long value changed");
+            assert!(
+                whole[1]["fields"]["1"][0]["1"] == json!(expected),
+                "the long value changed"
+            );
         }
     }
 

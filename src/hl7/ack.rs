@@ -109,14 +109,21 @@ pub fn can_echo(control_id: &[u8]) -> bool {
 impl Ack<'_> {
     /// Appends the acknowledgement, without the block around it.
     pub fn write(&self, out: &mut Vec<u8>) {
-        let version = self.header.version().or_else(|| parse_version(self.default_version.as_bytes()));
+        let version = self
+            .header
+            .version()
+            .or_else(|| parse_version(self.default_version.as_bytes()));
         let since_2_5 = version.is_some_and(|version| version >= (2, 5, 0));
         let start = out.len();
         self.msh(out, since_2_5);
         self.msa(out, since_2_5);
         if self.verdict != Verdict::Accepted {
             for fault in self.faults.iter().take(MAX_ERRORS) {
-                if since_2_5 { self.err(out, fault) } else { self.err_before_2_5(out, fault) }
+                if since_2_5 {
+                    self.err(out, fault)
+                } else {
+                    self.err_before_2_5(out, fault)
+                }
             }
         }
         // Fields that are echoed come from an indexed segment and hold no CR. Control bytes they may hold
@@ -166,7 +173,11 @@ impl Ack<'_> {
         if !header.field(18).is_empty() || self.charset == Charset::Utf8 && !self.is_ascii() {
             out.extend_from_slice(&[d.field; 6]);
             let own = charset::table_0211(self.charset).as_bytes();
-            out.extend_from_slice(if header.field(18).is_empty() { own } else { header.field(18) });
+            out.extend_from_slice(if header.field(18).is_empty() {
+                own
+            } else {
+                header.field(18)
+            });
         }
         out.push(b'\r');
     }
@@ -192,7 +203,10 @@ impl Ack<'_> {
         }
         // MSA-3 is withdrawn since 2.7 and deprecated since 2.5, in favour of ERR-8.
         let first = self.faults.first().map(|fault| fault.text.as_str());
-        if let Some(text) = self.text.or(first.filter(|_| !since_2_5 && self.verdict != Verdict::Accepted)) {
+        if let Some(text) = self
+            .text
+            .or(first.filter(|_| !since_2_5 && self.verdict != Verdict::Accepted))
+        {
             out.push(d.field);
             self.put(out, text, MSA3);
         }
@@ -321,7 +335,9 @@ mod tests {
     use crate::hl7::{Payload, peek};
 
     fn ack(message: &[u8], verdict: Verdict, faults: &[Fault], charset: Charset) -> String {
-        let (Payload::V2(header) | Payload::Batch(header)) = peek(message) else { panic!() };
+        let (Payload::V2(header) | Payload::Batch(header)) = peek(message) else {
+            panic!()
+        };
         let mut out = Vec::new();
         Ack {
             header: &header,
@@ -334,7 +350,10 @@ mod tests {
             charset,
         }
         .write(&mut out);
-        out.iter().map(|byte| char::from(*byte)).collect::<String>().replace('\r', "\n")
+        out.iter()
+            .map(|byte| char::from(*byte))
+            .collect::<String>()
+            .replace('\r', "\n")
     }
 
     fn fault() -> Fault {
@@ -349,7 +368,8 @@ mod tests {
 
     #[test]
     fn before_2_5() {
-        let message = b"MSH|^~\\&|SND^1.2^ISO|SFAC|RCV|RFAC^x|2026||ADT^A04|ID\\T\\7 |P|2.3|||||DEU|8859/1\r";
+        let message =
+            b"MSH|^~\\&|SND^1.2^ISO|SFAC|RCV|RFAC^x|2026||ADT^A04|ID\\T\\7 |P|2.3|||||DEU|8859/1\r";
         insta::assert_snapshot!(ack(message, Verdict::Error, &[fault()], Charset::Latin1), @r"
         MSH|^~\&|RCV|RFAC^x|SND^1.2^ISO|SFAC|20260102030405+0000||ACK^A04|OWN1|P|2.3||||||8859/1
         MSA|AE|ID\T\7 |PID-3 \F\ is empty
@@ -360,7 +380,11 @@ mod tests {
     #[test]
     fn from_2_5() {
         let message = b"MSH|^~\\&|SND|SFAC|RCV|RFAC|2026||ADT^A04^ADT_A01|7|P|2.5.1\r";
-        let plain = Fault { condition: 207, text: "no".into(), ..Fault::default() };
+        let plain = Fault {
+            condition: 207,
+            text: "no".into(),
+            ..Fault::default()
+        };
         insta::assert_snapshot!(ack(message, Verdict::Rejected, &[fault(), plain], Charset::Utf8), @r"
         MSH|^~\&|RCV|RFAC|SND|SFAC|20260102030405+0000||ACK^A04^ACK|OWN1|P|2.5.1
         MSA|AR|7
@@ -388,9 +412,15 @@ mod tests {
     #[test]
     fn nothing_in_an_answer_can_end_its_block() {
         let message = b"MSH|^~\\&|A\x1c|B\x0b|||2026||ADT^A01\x1c|7\x1c|P\x1c|2.5\r";
-        let text = Fault { text: "a\x1c\rb".into(), ..fault() };
+        let text = Fault {
+            text: "a\x1c\rb".into(),
+            ..fault()
+        };
         let answer = ack(message, Verdict::Error, &[text], Charset::Utf8);
         assert!(!answer.contains(['\x0b', '\x1c']), "{answer:?}");
-        assert!(answer.contains("MSA|AE|\n"), "an ID that cannot be sent back is left out: {answer:?}");
+        assert!(
+            answer.contains("MSA|AE|\n"),
+            "an ID that cannot be sent back is left out: {answer:?}"
+        );
     }
 }

@@ -63,17 +63,29 @@ pub fn table_0211(charset: Charset) -> &'static str {
 ///
 /// # Errors
 /// If it cannot be read without guessing at characters.
-pub fn read(message: &[u8], header: &Header<'_>, policy: CharsetPolicy) -> Result<Reading, Unreadable> {
+pub fn read(
+    message: &[u8],
+    header: &Header<'_>,
+    policy: CharsetPolicy,
+) -> Result<Reading, Unreadable> {
     let (label, alias) = label(header);
     let ascii = message.is_ascii();
-    let plain = |charset, is_utf8: bool| Reading { charset, is_utf8, mismatch: false, alias, needs_bytes: false };
+    let plain = |charset, is_utf8: bool| Reading {
+        charset,
+        is_utf8,
+        mismatch: false,
+        alias,
+        needs_bytes: false,
+    };
     let wanted = match (policy.force, label) {
         (Some(charset), _) | (None, Label::Known(charset)) => charset,
         (None, Label::Unsupported) => return Err(Unreadable::Unsupported),
         (None, Label::AsciiSuperset) if ascii => return Ok(plain(Charset::Ascii, true)),
         (None, Label::AsciiSuperset) => return Err(Unreadable::Unsupported),
         (None, Label::None) if ascii => return Ok(plain(Charset::Ascii, true)),
-        (None, Label::None) if std::str::from_utf8(message).is_ok() => return Ok(plain(Charset::Utf8, true)),
+        (None, Label::None) if std::str::from_utf8(message).is_ok() => {
+            return Ok(plain(Charset::Utf8, true));
+        }
         (None, Label::None) if policy.fallback == Charset::Latin1 => {
             return Ok(plain(Charset::Latin1, false));
         }
@@ -82,8 +94,16 @@ pub fn read(message: &[u8], header: &Header<'_>, policy: CharsetPolicy) -> Resul
     if ascii || wanted == Charset::Latin1 {
         return Ok(plain(wanted, ascii));
     }
-    let mismatch = |charset, is_utf8: bool| Reading { mismatch: true, needs_bytes: !is_utf8, ..plain(charset, is_utf8) };
-    match (std::str::from_utf8(message).is_ok(), wanted, policy.fallback) {
+    let mismatch = |charset, is_utf8: bool| Reading {
+        mismatch: true,
+        needs_bytes: !is_utf8,
+        ..plain(charset, is_utf8)
+    };
+    match (
+        std::str::from_utf8(message).is_ok(),
+        wanted,
+        policy.fallback,
+    ) {
         (true, Charset::Utf8, _) => Ok(plain(Charset::Utf8, true)),
         (true, _, _) => Ok(mismatch(Charset::Utf8, true)),
         (false, _, Charset::Latin1) => Ok(mismatch(Charset::Latin1, false)),
@@ -117,7 +137,14 @@ fn label(header: &Header<'_>) -> (Label, bool) {
         b"88591" | b"iso88591" | b"latin1" => Label::Known(Charset::Latin1),
         // UTF-16 and the ISO 2022 sets are not ASCII even where every byte is below 0x80.
         other => {
-            let supersets: [&[u8]; 6] = [b"8859", b"iso8859", b"windows125", b"cp125", b"gb18030", b"big5"];
+            let supersets: [&[u8]; 6] = [
+                b"8859",
+                b"iso8859",
+                b"windows125",
+                b"cp125",
+                b"gb18030",
+                b"big5",
+            ];
             match supersets.iter().any(|prefix| other.starts_with(prefix)) {
                 true => Label::AsciiSuperset,
                 false => Label::Unsupported,
@@ -125,7 +152,10 @@ fn label(header: &Header<'_>) -> (Label, bool) {
         }
     };
     let in_table: [&[u8]; 4] = [b"8859/", b"ISO IR", b"GB 18030", b"BIG-5"];
-    (label, !in_table.iter().any(|prefix| field.starts_with(prefix)))
+    (
+        label,
+        !in_table.iter().any(|prefix| field.starts_with(prefix)),
+    )
 }
 
 #[cfg(test)]
@@ -134,13 +164,19 @@ mod tests {
     use crate::hl7::{Payload, peek};
 
     fn reading(msh18: &str, body: &[u8], policy: CharsetPolicy) -> Result<Reading, Unreadable> {
-        let mut message = format!("MSH|^~\\&|A|B|C|D|2026||ADT^A01|1|P|2.5||||||{msh18}\rPID|||").into_bytes();
+        let mut message =
+            format!("MSH|^~\\&|A|B|C|D|2026||ADT^A01|1|P|2.5||||||{msh18}\rPID|||").into_bytes();
         message.extend_from_slice(body);
-        let Payload::V2(header) = peek(&message) else { panic!() };
+        let Payload::V2(header) = peek(&message) else {
+            panic!()
+        };
         read(&message, &header, policy)
     }
 
-    const POLICY: CharsetPolicy = CharsetPolicy { force: None, fallback: Charset::Latin1 };
+    const POLICY: CharsetPolicy = CharsetPolicy {
+        force: None,
+        fallback: Charset::Latin1,
+    };
 
     #[test]
     fn what_msh_18_says_and_what_the_bytes_are() {
@@ -149,7 +185,15 @@ mod tests {
             ("", &b"x"[..], Ascii, true, false, false, false),
             ("", "é".as_bytes(), Utf8, true, false, false, false),
             ("", b"\xe9", Latin1, false, false, false, false),
-            ("UNICODE UTF-8", "é".as_bytes(), Utf8, true, false, false, false),
+            (
+                "UNICODE UTF-8",
+                "é".as_bytes(),
+                Utf8,
+                true,
+                false,
+                false,
+                false,
+            ),
             ("UTF-8", "é".as_bytes(), Utf8, true, false, true, false),
             ("UTF-8~UNICODE", b"x", Utf8, true, false, true, false),
             ("UNICODE UTF-8", b"\xe9", Latin1, false, true, false, true),
@@ -160,20 +204,51 @@ mod tests {
             ("iso-8859-1", b"\xe9", Latin1, false, false, true, false),
             ("8859/15", b"x", Ascii, true, false, false, false),
         ] {
-            let expected = Reading { charset, is_utf8, mismatch, alias, needs_bytes };
-            assert_eq!(reading(msh18, body, POLICY), Ok(expected), "MSH-18 {msh18:?}, {body:?}");
+            let expected = Reading {
+                charset,
+                is_utf8,
+                mismatch,
+                alias,
+                needs_bytes,
+            };
+            assert_eq!(
+                reading(msh18, body, POLICY),
+                Ok(expected),
+                "MSH-18 {msh18:?}, {body:?}"
+            );
         }
-        for (msh18, body) in [("8859/15", &b"\xa4"[..]), ("UNICODE UTF-16", b"x"), ("ISO IR87", b"x"), ("EBCDIC", b"x")] {
-            assert_eq!(reading(msh18, body, POLICY), Err(Unreadable::Unsupported), "MSH-18 {msh18:?}");
+        for (msh18, body) in [
+            ("8859/15", &b"\xa4"[..]),
+            ("UNICODE UTF-16", b"x"),
+            ("ISO IR87", b"x"),
+            ("EBCDIC", b"x"),
+        ] {
+            assert_eq!(
+                reading(msh18, body, POLICY),
+                Err(Unreadable::Unsupported),
+                "MSH-18 {msh18:?}"
+            );
         }
     }
 
     #[test]
     fn the_listener_may_overrule_msh_18_or_refuse_to_guess() {
-        let force = CharsetPolicy { force: Some(Charset::Latin1), fallback: Charset::Latin1 };
-        assert_eq!(reading("UNICODE UTF-8", b"\xe9", force).map(|r| r.charset), Ok(Charset::Latin1));
-        let strict = CharsetPolicy { force: None, fallback: Charset::Utf8 };
+        let force = CharsetPolicy {
+            force: Some(Charset::Latin1),
+            fallback: Charset::Latin1,
+        };
+        assert_eq!(
+            reading("UNICODE UTF-8", b"\xe9", force).map(|r| r.charset),
+            Ok(Charset::Latin1)
+        );
+        let strict = CharsetPolicy {
+            force: None,
+            fallback: Charset::Utf8,
+        };
         assert_eq!(reading("", b"\xe9", strict), Err(Unreadable::Invalid));
-        assert_eq!(reading("UNICODE UTF-8", b"\xe9", strict), Err(Unreadable::Invalid));
+        assert_eq!(
+            reading("UNICODE UTF-8", b"\xe9", strict),
+            Err(Unreadable::Invalid)
+        );
     }
 }

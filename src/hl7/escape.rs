@@ -64,7 +64,11 @@ fn is_hex(digits: &[u8]) -> bool {
 /// Decodes the digits of a [`Token::Hex`].
 pub fn unhex(digits: &[u8]) -> impl Iterator<Item = u8> + '_ {
     let nibble = |byte: u8| (byte as char).to_digit(16).unwrap_or_default() as u8;
-    digits.as_chunks::<2>().0.iter().map(move |[high, low]| nibble(*high) << 4 | nibble(*low))
+    digits
+        .as_chunks::<2>()
+        .0
+        .iter()
+        .map(move |[high, low]| nibble(*high) << 4 | nibble(*low))
 }
 
 /// Appends `value` so that it can stand in a field: delimiters and control bytes escaped. Where the message has no
@@ -112,7 +116,10 @@ mod tests {
 
     #[test]
     fn the_sequences_of_chapter_2() {
-        let with_truncation = Delimiters { truncation: Some(b'#'), ..Delimiters::USUAL };
+        let with_truncation = Delimiters {
+            truncation: Some(b'#'),
+            ..Delimiters::USUAL
+        };
         for (escaped, plain) in [
             ("a\\F\\b\\S\\c\\T\\d\\R\\e\\E\\f\\P\\g", "a|b^c&d~e\\f#g"),
             ("\\X0D0a\\", "\r\n"),
@@ -125,9 +132,17 @@ mod tests {
             ("\\E\\F\\E\\", "\\F\\"),
             ("\\\\", "\\\\"),
         ] {
-            assert_eq!(unescape(escaped.as_bytes(), &with_truncation), plain.as_bytes(), "{escaped}");
+            assert_eq!(
+                unescape(escaped.as_bytes(), &with_truncation),
+                plain.as_bytes(),
+                "{escaped}"
+            );
         }
-        assert_eq!(unescape(b"\\P\\", &Delimiters::USUAL), b"\\P\\", "no truncation character, no escape for it");
+        assert_eq!(
+            unescape(b"\\P\\", &Delimiters::USUAL),
+            b"\\P\\",
+            "no truncation character, no escape for it"
+        );
     }
 
     proptest! {

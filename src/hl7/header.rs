@@ -68,7 +68,9 @@ pub struct Header<'a> {
 impl std::fmt::Debug for Header<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let bytes: usize = self.fields.iter().map(|field| field.len()).sum();
-        f.debug_struct("Header").field("bytes", &bytes).finish_non_exhaustive()
+        f.debug_struct("Header")
+            .field("bytes", &bytes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -88,7 +90,10 @@ impl Delimiters {
     pub fn new(field: u8, msh2: &[u8]) -> Option<Self> {
         let at = |place: usize| msh2.get(place).copied();
         let usable = |byte: &u8| byte.is_ascii_punctuation();
-        let distinct = msh2.iter().enumerate().all(|(place, byte)| !msh2[..place].contains(byte));
+        let distinct = msh2
+            .iter()
+            .enumerate()
+            .all(|(place, byte)| !msh2[..place].contains(byte));
         if !usable(&field) || msh2.contains(&field) || msh2.len() > 5 || !distinct {
             return None;
         }
@@ -104,9 +109,16 @@ impl Delimiters {
 
     /// All of them as they stand at the start of a message: MSH-1 and then MSH-2.
     pub fn iter(&self) -> impl Iterator<Item = u8> {
-        [Some(self.field), self.component, self.repetition, self.escape, self.subcomponent, self.truncation]
-            .into_iter()
-            .flatten()
+        [
+            Some(self.field),
+            self.component,
+            self.repetition,
+            self.escape,
+            self.subcomponent,
+            self.truncation,
+        ]
+        .into_iter()
+        .flatten()
     }
 }
 
@@ -120,12 +132,16 @@ impl<'a> Header<'a> {
     pub fn component(&self, field: usize, component: usize) -> &'a [u8] {
         let mut value = self.field(field);
         if let Some(repetition) = self.delimiters.repetition {
-            value = value.split(|byte| *byte == repetition).next().unwrap_or_default();
+            value = value
+                .split(|byte| *byte == repetition)
+                .next()
+                .unwrap_or_default();
         }
         match self.delimiters.component {
-            Some(delimiter) => {
-                value.split(|byte| *byte == delimiter).nth(component.saturating_sub(1)).unwrap_or_default()
-            }
+            Some(delimiter) => value
+                .split(|byte| *byte == delimiter)
+                .nth(component.saturating_sub(1))
+                .unwrap_or_default(),
             None if component == 1 => value,
             None => &[],
         }
@@ -155,7 +171,10 @@ pub fn parse_version(text: &[u8]) -> Option<(u8, u8, u8)> {
 
 /// Reads the header of a block's data.
 pub fn peek(data: &[u8]) -> Payload<'_> {
-    let body = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data).trim_ascii_start();
+    let body = data
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(data)
+        .trim_ascii_start();
     let leading = data.len() - body.len();
     match body {
         [b'M', b'S', b'H', field, ..] => {
@@ -197,7 +216,12 @@ fn header(body: &[u8], field: u8, leading: usize) -> Option<Header<'_>> {
             }
         }
     }
-    Some(Header { delimiters, terminator, leading, fields })
+    Some(Header {
+        delimiters,
+        terminator,
+        leading,
+        fields,
+    })
 }
 
 /// The first segment without its terminator, and what ends the message's segments.
@@ -209,10 +233,19 @@ fn first_segment(body: &[u8], field: u8) -> (&[u8], Terminator) {
     };
     if body[first] == CR {
         let crlf = body.get(first + 1) == Some(&LF);
-        return (&body[..first], if crlf { Terminator::CrLf } else { Terminator::Cr });
+        return (
+            &body[..first],
+            if crlf {
+                Terminator::CrLf
+            } else {
+                Terminator::Cr
+            },
+        );
     }
     let starts_segment = match &body[first + 1..] {
-        [a, b, c, next, ..] => [a, b, c].iter().all(|byte| byte.is_ascii_alphanumeric()) && *next == field,
+        [a, b, c, next, ..] => {
+            [a, b, c].iter().all(|byte| byte.is_ascii_alphanumeric()) && *next == field
+        }
         rest => rest.trim_ascii().is_empty(),
     };
     match memchr(CR, body) {
@@ -228,18 +261,27 @@ mod tests {
     fn v2(data: &[u8]) -> Header<'_> {
         match peek(data) {
             Payload::V2(header) => header,
-            other => panic!("expected a v2 header in {:?}: {other:?}", String::from_utf8_lossy(data)),
+            other => panic!(
+                "expected a v2 header in {:?}: {other:?}",
+                String::from_utf8_lossy(data)
+            ),
         }
     }
 
     #[test]
     fn fields_are_raw_and_numbered_as_in_the_standard() {
-        let header = v2(b"MSH|^~\\&|APP^1.2|FAC||R|20260101||ADT^A01^ADT_A01| ID\\T\\1 |P|2.5.1^DEU\rPID|1\r");
+        let header = v2(
+            b"MSH|^~\\&|APP^1.2|FAC||R|20260101||ADT^A01^ADT_A01| ID\\T\\1 |P|2.5.1^DEU\rPID|1\r",
+        );
         assert_eq!(header.field(1), b"|");
         assert_eq!(header.field(2), b"^~\\&");
         assert_eq!(header.component(3, 2), b"1.2");
         assert_eq!(header.component(9, 2), b"A01");
-        assert_eq!(header.control_id(), b" ID\\T\\1 ", "verbatim: not trimmed, not unescaped");
+        assert_eq!(
+            header.control_id(),
+            b" ID\\T\\1 ",
+            "verbatim: not trimmed, not unescaped"
+        );
         assert_eq!(header.version(), Some((2, 5, 1)));
         assert_eq!(header.field(18), b"");
         assert_eq!(header.field(99), b"");
@@ -258,10 +300,18 @@ mod tests {
         assert_eq!(header.component(9, 2), b"A01");
         let header = v2(b"MSH|^|A^x|||||");
         assert_eq!(header.delimiters.subcomponent, None);
-        for broken in [&b"MSH"[..], b"MSHA^~\\&A", b"MSH|^^~\\&|A", b"MSH|||A|B", b"MSH|\x01~\\&|"] {
+        for broken in [
+            &b"MSH"[..],
+            b"MSHA^~\\&A",
+            b"MSH|^^~\\&|A",
+            b"MSH|||A|B",
+            b"MSH|\x01~\\&|",
+        ] {
             let payload = peek(broken);
             if !matches!(payload, Payload::Other) {
-                let Payload::V2(header) = payload else { panic!("{broken:?}") };
+                let Payload::V2(header) = payload else {
+                    panic!("{broken:?}")
+                };
                 assert_eq!(header.delimiters.component, None, "{broken:?}");
             }
         }
@@ -274,12 +324,18 @@ mod tests {
         assert_eq!(v2(b"MSH|^~\\&|A\nPID|1\n").terminator, Terminator::Lf);
         assert_eq!(v2(b"MSH|^~\\&|A\n").terminator, Terminator::Lf);
         let header = v2(b"MSH|^~\\&|two\nlines|B\rPID|1\r");
-        assert_eq!((header.terminator, header.field(3)), (Terminator::Cr, &b"two\nlines"[..]));
+        assert_eq!(
+            (header.terminator, header.field(3)),
+            (Terminator::Cr, &b"two\nlines"[..])
+        );
     }
 
     #[test]
     fn payload_kinds() {
-        assert!(matches!(peek(b"\xef\xbb\xbf\r\nMSH|^~\\&|"), Payload::V2(Header { leading: 5, .. })));
+        assert!(matches!(
+            peek(b"\xef\xbb\xbf\r\nMSH|^~\\&|"),
+            Payload::V2(Header { leading: 5, .. })
+        ));
         assert!(matches!(peek(b" <?xml version=\"1.0\"?>"), Payload::Xml));
         assert!(matches!(peek(b"hello"), Payload::Other));
         assert!(matches!(peek(b""), Payload::Other));

@@ -35,8 +35,12 @@ impl<'a> Index<'a> {
         // Offsets are 32 bits wide; the largest message that can be configured is 1 GiB.
         let bytes = message.get(header.leading..).unwrap_or_default();
         let field = header.delimiters.field;
-        let mut index =
-            Self { bytes, delimiters: header.delimiters, segments: Vec::new(), ends: Vec::new() };
+        let mut index = Self {
+            bytes,
+            delimiters: header.delimiters,
+            segments: Vec::new(),
+            ends: Vec::new(),
+        };
         index.segments.reserve(bytes.len() / 64);
         index.ends.reserve(bytes.len() / 8);
         let needles = match header.terminator {
@@ -58,7 +62,10 @@ impl<'a> Index<'a> {
 
     #[inline]
     fn close(&mut self, start: &mut usize, first: &mut usize, end: usize) {
-        let lead = self.bytes[*start..end].iter().take_while(|byte| **byte == LF).count();
+        let lead = self.bytes[*start..end]
+            .iter()
+            .take_while(|byte| **byte == LF)
+            .count();
         if *start + lead < end {
             self.segments.push(((*start + lead) as u32, *first as u32));
         } else {
@@ -75,8 +82,15 @@ impl<'a> Index<'a> {
 
     fn segment(&self, number: usize) -> Segment<'_, 'a> {
         let (start, first) = self.segments[number];
-        let last = self.segments.get(number + 1).map_or(self.ends.len(), |next| next.1 as usize);
-        Segment { bytes: self.bytes, start: start as usize, ends: &self.ends[first as usize..last] }
+        let last = self
+            .segments
+            .get(number + 1)
+            .map_or(self.ends.len(), |next| next.1 as usize);
+        Segment {
+            bytes: self.bytes,
+            start: start as usize,
+            ends: &self.ends[first as usize..last],
+        }
     }
 
     /// The raw bytes at a path; `None` where the message does not reach.
@@ -85,7 +99,9 @@ impl<'a> Index<'a> {
             .segments()
             .filter(|segment| segment.id() == path.segment.as_bytes())
             .nth(path.occurrence - 1)?;
-        let Some(number) = path.field else { return Some(segment.raw()) };
+        let Some(number) = path.field else {
+            return Some(segment.raw());
+        };
         let field = segment.field(number)?;
         if segment.is_header() && number <= 2 {
             return Some(field);
@@ -118,7 +134,11 @@ impl<'a> Segment<'_, 'a> {
         let shift = usize::from(self.is_header());
         if number == shift {
             let end = self.ends[0] as usize;
-            return if self.is_header() { self.bytes.get(end..=end) } else { Some(self.id()) };
+            return if self.is_header() {
+                self.bytes.get(end..=end)
+            } else {
+                Some(self.id())
+            };
         }
         let place = number.checked_sub(shift)?;
         let end = *self.ends.get(place)? as usize;
@@ -142,12 +162,17 @@ mod tests {
     use crate::hl7::{Payload, peek};
 
     fn get(message: &[u8], path: &str) -> Option<String> {
-        let Payload::V2(header) = peek(message) else { panic!("not v2") };
+        let Payload::V2(header) = peek(message) else {
+            panic!("not v2")
+        };
         let index = Index::new(message, &header);
-        index.get(&path.parse().unwrap()).map(|value| String::from_utf8_lossy(value).into_owned())
+        index
+            .get(&path.parse().unwrap())
+            .map(|value| String::from_utf8_lossy(value).into_owned())
     }
 
-    const MESSAGE: &[u8] = b"MSH|^~\\&#|APP|FAC|||20260101||ADT^A01|7|P|2.7\rPID|1||11^^^A&1.2~22^^^B||DOE^JANE\r\
+    const MESSAGE: &[u8] =
+        b"MSH|^~\\&#|APP|FAC|||20260101||ADT^A01|7|P|2.7\rPID|1||11^^^A&1.2~22^^^B||DOE^JANE\r\
         OBX|1|ST|a\nb||1\rOBX|2|ST|||2\r\rZZZ\r";
 
     #[test]
@@ -178,7 +203,9 @@ mod tests {
 
     #[test]
     fn terminators_and_empty_lines() {
-        let lf = String::from_utf8_lossy(MESSAGE).replace("a\nb", "ab").replace('\r', "\n");
+        let lf = String::from_utf8_lossy(MESSAGE)
+            .replace("a\nb", "ab")
+            .replace('\r', "\n");
         assert_eq!(get(lf.as_bytes(), "OBX[2].5").as_deref(), Some("2"));
         let crlf = lf.replace('\n', "\r\n");
         assert_eq!(get(crlf.as_bytes(), "PID.5.1").as_deref(), Some("DOE"));

@@ -32,9 +32,14 @@ pub fn check(body: &[u8], control_id: &[u8], start: u8, end: u8) -> Result<Verdi
     if body.contains(&start) || body.contains(&end) {
         return Err(BadAck::Unframable);
     }
-    let Payload::V2(header) = peek(body) else { return Err(BadAck::NotHl7) };
+    let Payload::V2(header) = peek(body) else {
+        return Err(BadAck::NotHl7);
+    };
     let index = Index::new(body, &header);
-    let msa = index.segments().find(|segment| segment.id() == b"MSA").ok_or(BadAck::NoMsa)?;
+    let msa = index
+        .segments()
+        .find(|segment| segment.id() == b"MSA")
+        .ok_or(BadAck::NoMsa)?;
     if msa.field(2) != Some(control_id) {
         return Err(BadAck::ControlId);
     }
@@ -54,12 +59,22 @@ mod tests {
     fn only_an_acknowledgement_of_this_message_passes() {
         let check = |body: &str| check(body.as_bytes(), b"7 ", 0x0B, 0x1C);
         let msh = "MSH|^~\\&|A|B|C|D|2026||RSP^K22|1|P|2.5\r";
-        assert_eq!(check(&format!("{msh}MSA|AA|7 \rQAK|x\r")), Ok(Verdict::Accepted));
+        assert_eq!(
+            check(&format!("{msh}MSA|AA|7 \rQAK|x\r")),
+            Ok(Verdict::Accepted)
+        );
         assert_eq!(check(&format!("{msh}MSA|CR|7 ")), Ok(Verdict::Rejected));
-        assert_eq!(check(&format!("{msh}MSA|AA|7\r")), Err(BadAck::ControlId), "verbatim");
+        assert_eq!(
+            check(&format!("{msh}MSA|AA|7\r")),
+            Err(BadAck::ControlId),
+            "verbatim"
+        );
         assert_eq!(check(&format!("{msh}MSA|OK|7 \r")), Err(BadAck::Code));
         assert_eq!(check(msh), Err(BadAck::NoMsa));
         assert_eq!(check("thanks"), Err(BadAck::NotHl7));
-        assert_eq!(check(&format!("{msh}MSA|AA|7 |\x1c\r")), Err(BadAck::Unframable));
+        assert_eq!(
+            check(&format!("{msh}MSA|AA|7 |\x1c\r")),
+            Err(BadAck::Unframable)
+        );
     }
 }

@@ -46,7 +46,10 @@ impl FromStr for Path {
             query.subcomponent,
         ];
         let read = numbers.iter().flatten().count();
-        let written = text.get(3..).unwrap_or_default().split(['.', '-', '[', ']']);
+        let written = text
+            .get(3..)
+            .unwrap_or_default()
+            .split(['.', '-', '[', ']']);
         let written = written.filter(|piece| !piece.is_empty()).count();
         let dangling = text.ends_with(['.', '-', '[']);
         if query.segment.len() != 3 || numbers.contains(&Some(0)) || read != written || dangling {
@@ -69,7 +72,9 @@ impl fmt::Display for Path {
         if self.occurrence > 1 {
             write!(f, "[{}]", self.occurrence)?;
         }
-        let Some(field) = self.field else { return Ok(()) };
+        let Some(field) = self.field else {
+            return Ok(());
+        };
         write!(f, "-{field}")?;
         if let Some(repetition) = self.repetition {
             write!(f, "[{repetition}]")?;
@@ -96,7 +101,18 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Path>().unwrap().to_string(), written, "{text}");
         }
-        for bad in ["", "3", "PID-", "PID-0", "PID-3-1", "PID 3", "PIDX.3", "PID.3.1.2.4", "/entry/0", "PID-x"] {
+        for bad in [
+            "",
+            "3",
+            "PID-",
+            "PID-0",
+            "PID-3-1",
+            "PID 3",
+            "PIDX.3",
+            "PID.3.1.2.4",
+            "/entry/0",
+            "PID-x",
+        ] {
             assert!(bad.parse::<Path>().is_err(), "{bad}");
         }
     }

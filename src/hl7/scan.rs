@@ -21,7 +21,12 @@ pub struct Needles {
 impl Needles {
     /// Stops at each of `bytes`.
     pub fn new(bytes: impl IntoIterator<Item = u8>) -> Self {
-        let mut needles = Self { bytes: [0; 8], count: 0, control: false, high: false };
+        let mut needles = Self {
+            bytes: [0; 8],
+            count: 0,
+            control: false,
+            high: false,
+        };
         for byte in bytes {
             let seen = needles.bytes[..needles.count].contains(&byte);
             if !seen && needles.count < needles.bytes.len() {
@@ -85,7 +90,13 @@ pub struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     /// Scans from `from` on.
     pub fn new(bytes: &'a [u8], needles: Needles, from: usize) -> Self {
-        Self { bytes, needles, base: from, mask: 0, next: from }
+        Self {
+            bytes,
+            needles,
+            base: from,
+            mask: 0,
+            next: from,
+        }
     }
 
     #[cold]

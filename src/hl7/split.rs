@@ -9,23 +9,33 @@ pub fn messages(file: &[u8]) -> Vec<Range<usize>> {
     if file.contains(&0x0B) {
         return blocks(file);
     }
-    let mut starts: Vec<usize> = memmem::find_iter(file, b"MSH").filter(|at| is_start(file, *at)).collect();
+    let mut starts: Vec<usize> = memmem::find_iter(file, b"MSH")
+        .filter(|at| is_start(file, *at))
+        .collect();
     // A batch is one thing: its messages are not taken out of it.
     let first = starts.first().copied().unwrap_or(file.len());
     if let Payload::Batch(_) = peek(file) {
         starts.clear();
     }
-    if starts.is_empty() || !file[..first].trim_ascii().is_empty() && file[..first] != *b"\xef\xbb\xbf" {
+    if starts.is_empty()
+        || !file[..first].trim_ascii().is_empty() && file[..first] != *b"\xef\xbb\xbf"
+    {
         starts.insert(0, 0);
         starts.truncate(1);
     }
     let ends = starts.iter().skip(1).copied().chain([file.len()]);
-    starts.iter().zip(ends).map(|(start, end)| trim(file, *start..end)).filter(|range| !range.is_empty()).collect()
+    starts
+        .iter()
+        .zip(ends)
+        .map(|(start, end)| trim(file, *start..end))
+        .filter(|range| !range.is_empty())
+        .collect()
 }
 
 /// `MSH` begins a message at the start of a line, followed by something that can separate fields.
 fn is_start(file: &[u8], at: usize) -> bool {
-    let line_start = at == 0 || matches!(file[at - 1], b'\r' | b'\n') || file[..at] == *b"\xef\xbb\xbf";
+    let line_start =
+        at == 0 || matches!(file[at - 1], b'\r' | b'\n') || file[..at] == *b"\xef\xbb\xbf";
     line_start && file.get(at + 3).is_some_and(u8::is_ascii_punctuation)
 }
 
@@ -33,7 +43,8 @@ fn blocks(file: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(start) = memchr::memchr(0x0B, &file[at..]).map(|start| at + start + 1) {
-        let end = memmem::find(&file[start..], b"\x1c\r").or_else(|| memchr::memchr(0x1C, &file[start..]));
+        let end = memmem::find(&file[start..], b"\x1c\r")
+            .or_else(|| memchr::memchr(0x1C, &file[start..]));
         let end = end.map_or(file.len(), |end| start + end);
         found.push(start..end);
         at = end;
@@ -45,8 +56,15 @@ fn blocks(file: &[u8]) -> Vec<Range<usize>> {
 /// Without blank lines in front, and with one terminator at the end at most.
 fn trim(file: &[u8], range: Range<usize>) -> Range<usize> {
     let text = &file[range.clone()];
-    let lead = text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    let tail = text.iter().rev().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let lead = text
+        .iter()
+        .take_while(|byte| byte.is_ascii_whitespace())
+        .count();
+    let tail = text
+        .iter()
+        .rev()
+        .take_while(|byte| byte.is_ascii_whitespace())
+        .count();
     if lead == text.len() {
         return range.start..range.start;
     }
@@ -64,17 +82,32 @@ mod tests {
     use super::*;
 
     fn split(file: &[u8]) -> Vec<String> {
-        messages(file).into_iter().map(|range| String::from_utf8_lossy(&file[range]).into_owned()).collect()
+        messages(file)
+            .into_iter()
+            .map(|range| String::from_utf8_lossy(&file[range]).into_owned())
+            .collect()
     }
 
     #[test]
     fn files_as_they_are_found() {
-        assert_eq!(split(b"MSH|1\rPID|1\rMSH|2\r"), ["MSH|1\rPID|1\r", "MSH|2\r"]);
-        assert_eq!(split(b"\n\nMSH|1\r\nPID|MSH|x\r\n\r\n\r\nMSH|2\r\n"), ["MSH|1\r\nPID|MSH|x\r\n", "MSH|2\r\n"]);
-        assert_eq!(split(b"\x0bMSH|1\r\x1c\r\x0bMSH|2\r\x1c\r"), ["MSH|1\r", "MSH|2\r"]);
+        assert_eq!(
+            split(b"MSH|1\rPID|1\rMSH|2\r"),
+            ["MSH|1\rPID|1\r", "MSH|2\r"]
+        );
+        assert_eq!(
+            split(b"\n\nMSH|1\r\nPID|MSH|x\r\n\r\n\r\nMSH|2\r\n"),
+            ["MSH|1\r\nPID|MSH|x\r\n", "MSH|2\r\n"]
+        );
+        assert_eq!(
+            split(b"\x0bMSH|1\r\x1c\r\x0bMSH|2\r\x1c\r"),
+            ["MSH|1\r", "MSH|2\r"]
+        );
         assert_eq!(split(b"\x0bMSH|1\r"), ["MSH|1\r"]);
         assert_eq!(split(b"MSH|1"), ["MSH|1"]);
-        assert_eq!(split(b"BHS|^~\\&|\rMSH|1\rMSH|2\rBTS|2\r"), ["BHS|^~\\&|\rMSH|1\rMSH|2\rBTS|2\r"]);
+        assert_eq!(
+            split(b"BHS|^~\\&|\rMSH|1\rMSH|2\rBTS|2\r"),
+            ["BHS|^~\\&|\rMSH|1\rMSH|2\rBTS|2\r"]
+        );
         assert_eq!(split(b"<ADT_A01/>\n"), ["<ADT_A01/>\n"]);
         assert_eq!(split(b"  \r\n"), Vec::<String>::new());
         assert_eq!(split(b""), Vec::<String>::new());

@@ -65,29 +65,66 @@ fn note(header: &Header<'_>, deviations: &mut Vec<Deviation>) {
 fn holds_another(message: &[u8], header: &Header<'_>) -> bool {
     let field = header.delimiters.field;
     let body = message.get(header.leading + 4..).unwrap_or_default();
-    let end = if header.terminator == Terminator::Lf { b'\n' } else { b'\r' };
-    [[end, b'M', b'S', b'H', field], [b'\n', b'M', b'S', b'H', field]]
-        .iter()
-        .take(if header.terminator == Terminator::CrLf { 2 } else { 1 })
-        .any(|needle| memmem::find(body, needle).is_some())
+    let end = if header.terminator == Terminator::Lf {
+        b'\n'
+    } else {
+        b'\r'
+    };
+    [
+        [end, b'M', b'S', b'H', field],
+        [b'\n', b'M', b'S', b'H', field],
+    ]
+    .iter()
+    .take(if header.terminator == Terminator::CrLf {
+        2
+    } else {
+        1
+    })
+    .any(|needle| memmem::find(body, needle).is_some())
 }
 
 /// How a message is to be answered that the app was not asked about.
 pub fn answer(refusal: Refusal) -> (Verdict, Fault) {
     let (verdict, location, condition, text) = match refusal {
-        Refusal::TooLarge => (Verdict::Rejected, None, 104, "the message is larger than this receiver takes"),
+        Refusal::TooLarge => (
+            Verdict::Rejected,
+            None,
+            104,
+            "the message is larger than this receiver takes",
+        ),
         Refusal::NoControlId => (Verdict::Error, Some("MSH-10"), 101, "MSH-10 is empty"),
-        Refusal::BadControlId => (Verdict::Error, Some("MSH-10"), 102, "MSH-10 holds control characters"),
-        Refusal::Batch => {
-            (Verdict::Rejected, None, 200, "batches and several messages in one block are not supported")
+        Refusal::BadControlId => (
+            Verdict::Error,
+            Some("MSH-10"),
+            102,
+            "MSH-10 holds control characters",
+        ),
+        Refusal::Batch => (
+            Verdict::Rejected,
+            None,
+            200,
+            "batches and several messages in one block are not supported",
+        ),
+        Refusal::Charset => (
+            Verdict::Rejected,
+            Some("MSH-18"),
+            103,
+            "the character set is not supported, or the bytes are not in it",
+        ),
+        Refusal::NotHl7 | Refusal::Xml => {
+            (Verdict::Rejected, None, 200, "not an HL7 v2 message in ER7")
         }
-        Refusal::Charset => {
-            (Verdict::Rejected, Some("MSH-18"), 103, "the character set is not supported, or the bytes are not in it")
-        }
-        Refusal::NotHl7 | Refusal::Xml => (Verdict::Rejected, None, 200, "not an HL7 v2 message in ER7"),
     };
     let location = location.and_then(|path| path.parse().ok());
-    (verdict, Fault { location, condition, text: text.into(), ..Fault::default() })
+    (
+        verdict,
+        Fault {
+            location,
+            condition,
+            text: text.into(),
+            ..Fault::default()
+        },
+    )
 }
 
 /// What the app is told of the deviations.

@@ -56,7 +56,11 @@ pub struct Connection<'s> {
 pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Closed {
     let live = shared.live();
     let session = &live.session;
-    let decoder = Decoder::new(session.framing.start, session.framing.end, session.limits.max_message_bytes);
+    let decoder = Decoder::new(
+        session.framing.start,
+        session.framing.end,
+        session.limits.max_message_bytes,
+    );
     let mut connection = Connection {
         stream,
         shared,
@@ -104,7 +108,12 @@ impl Connection<'_> {
 
     /// One exchange and its reply.
     async fn answer(&mut self, frame: &Frame, scratch: &mut Scratch) -> Result<(), Closed> {
-        for buffer in [&mut scratch.head, &mut scratch.body, &mut scratch.response, &mut scratch.ack] {
+        for buffer in [
+            &mut scratch.head,
+            &mut scratch.body,
+            &mut scratch.response,
+            &mut scratch.ack,
+        ] {
             buffer.clear();
         }
         let parts = Parts {
@@ -125,7 +134,10 @@ impl Connection<'_> {
                 let write = self.stream.write_all(&scratch.ack);
                 match self.alarm.race(Some(timeout), write).await {
                     Ok(Ok(())) => {
-                        self.shared.metrics.sent_bytes.inc_by(scratch.ack.len() as u64);
+                        self.shared
+                            .metrics
+                            .sent_bytes
+                            .inc_by(scratch.ack.len() as u64);
                         self.active = Instant::now();
                         record.written(self.active);
                         Ok(())
@@ -145,7 +157,9 @@ impl Connection<'_> {
         scratch: &mut Option<Scratch>,
         mut draining: Pin<&mut impl Future<Output = Instant>>,
     ) -> Result<Frame, Closed> {
-        self.input.decoder().set_max(self.live.session.limits.max_message_bytes);
+        self.input
+            .decoder()
+            .set_max(self.live.session.limits.max_message_bytes);
         let mut more = More::Maybe;
         loop {
             let buffer = scratch.as_ref().map_or(&[][..], |scratch| &scratch.input);
@@ -154,11 +168,17 @@ impl Connection<'_> {
             match event {
                 Event::Frame(range) => return Ok(Frame::Whole(range)),
                 Event::Oversized(_) => {
-                    return Ok(Frame::Oversized(self.input.decoder().oversized_head().to_vec()));
+                    return Ok(Frame::Oversized(
+                        self.input.decoder().oversized_head().to_vec(),
+                    ));
                 }
                 Event::Foreign(foreign) => return Err(self.foreign(foreign)),
                 Event::Wait(_) if more == More::Eof => {
-                    return Err(if self.received_any { Closed::Peer } else { Closed::Probe });
+                    return Err(if self.received_any {
+                        Closed::Peer
+                    } else {
+                        Closed::Probe
+                    });
                 }
                 Event::Wait(wait) => more = self.read(wait, scratch, draining.as_mut()).await?,
             }
@@ -173,7 +193,9 @@ impl Connection<'_> {
         mut draining: Pin<&mut impl Future<Output = Instant>>,
     ) -> Result<More, Closed> {
         self.input.release();
-        let empty = scratch.as_mut().is_none_or(|scratch| self.input.compact(&mut scratch.input));
+        let empty = scratch
+            .as_mut()
+            .is_none_or(|scratch| self.input.compact(&mut scratch.input));
         let between = wait == Wait::Start && empty && !self.input.decoder().in_block();
         if between && let Some(scratch) = scratch.take() {
             // Nothing is held while nothing comes.
@@ -205,7 +227,9 @@ impl Connection<'_> {
                 Ok(Some(Err(_))) => return Err(Closed::Error),
                 Ok(Some(Ok(()))) => {}
             }
-            let buffer = &mut scratch.get_or_insert_with(|| self.shared.buffers.take()).input;
+            let buffer = &mut scratch
+                .get_or_insert_with(|| self.shared.buffers.take())
+                .input;
             let max = self.live.session.limits.max_message_bytes;
             let room = self.input.make_room(buffer, &self.shared.budget, max);
             if self.alarm.race(deadline, room).await.is_err() {
@@ -244,7 +268,11 @@ impl Connection<'_> {
             Wait::Start => {
                 let idle = limits.idle_timeout.map(|timeout| self.active + timeout);
                 let app_idle = self.live.session.deliver.idle_timeout;
-                let app = if between { self.delivery.expire(Instant::now(), app_idle) } else { None };
+                let app = if between {
+                    self.delivery.expire(Instant::now(), app_idle)
+                } else {
+                    None
+                };
                 match (idle, app) {
                     (Some(idle), Some(app)) if app < idle => (Some(app), Expired::AppConnection),
                     (None, Some(app)) => (Some(app), Expired::AppConnection),
@@ -266,7 +294,9 @@ impl Connection<'_> {
     }
 
     fn collect_deviations(&mut self) {
-        let Self { input, deviations, .. } = self;
+        let Self {
+            input, deviations, ..
+        } = self;
         input.decoder().take_deviations(|kind, count| {
             deviations.extend(std::iter::repeat_n(kind, count as usize));
         });
@@ -279,7 +309,8 @@ impl Connection<'_> {
             let bit = 1 << kind.index();
             if self.logged & bit == 0 {
                 self.logged |= bit;
-                self.shared.deviation(kind, &self.peer, self.input.decoder().junk_sample());
+                self.shared
+                    .deviation(kind, &self.peer, self.input.decoder().junk_sample());
             }
         }
     }

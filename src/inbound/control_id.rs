@@ -22,11 +22,17 @@ fn base32(out: &mut [u8], mut value: u64) {
 
 impl Default for ControlIds {
     fn default() -> Self {
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let seconds = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
         let mut prefix = [0; 11];
         base32(&mut prefix[..7], seconds);
         base32(&mut prefix[7..], fastrand::u64(..));
-        Self { prefix, next: AtomicU64::new(0) }
+        Self {
+            prefix,
+            next: AtomicU64::new(0),
+        }
     }
 }
 

@@ -59,10 +59,24 @@ pub async fn exchange<'m>(
     parts: Parts<'_, 'm>,
     started: Instant,
 ) -> Reply<'m> {
-    let Parts { shared, live, delivery, alarm, clock, peer, deviations } = parts;
+    let Parts {
+        shared,
+        live,
+        delivery,
+        alarm,
+        clock,
+        peer,
+        deviations,
+    } = parts;
     let mut record = ExchangeRecord::begin(&shared.metrics, started);
     shared.metrics.last_message.set(clock.tick());
-    let Scratch { input, head, body, response, ack } = scratch;
+    let Scratch {
+        input,
+        head,
+        body,
+        response,
+        ack,
+    } = scratch;
     let message = match frame {
         Frame::Whole(range) => &input[range.clone()],
         Frame::Oversized(head) => head,
@@ -72,7 +86,11 @@ pub async fn exchange<'m>(
         Payload::V2(header) => (header, false),
         Payload::Batch(header) => (header, true),
         other => {
-            let reason = if matches!(other, Payload::Xml) { Refusal::Xml } else { Refusal::NotHl7 };
+            let reason = if matches!(other, Payload::Xml) {
+                Refusal::Xml
+            } else {
+                Refusal::NotHl7
+            };
             shared.refused(reason, peer, message.len());
             record.unanswered(Label::Rejected);
             return Reply::Close(Closed::NotHl7);
@@ -83,7 +101,13 @@ pub async fn exchange<'m>(
         Err(reason) => {
             shared.refused(reason, peer, message.len());
             let (verdict, fault) = answer(reason);
-            Some(Told { outcome: Label::Rejected, verdict, faults: vec![fault], text: None, own: None })
+            Some(Told {
+                outcome: Label::Rejected,
+                verdict,
+                faults: vec![fault],
+                text: None,
+                own: None,
+            })
         }
         Ok(reading) => {
             let id = EventId::new(message, header.control_id());
@@ -98,10 +122,24 @@ pub async fn exchange<'m>(
                 warnings: &warnings(deviations),
             };
             let framing = live.session.framing;
-            let asked = Asked { control_id: header.control_id(), start: framing.start, end: framing.end };
+            let asked = Asked {
+                control_id: header.control_id(),
+                start: framing.start,
+                end: framing.end,
+            };
             let deadline = started + live.session.ack.deadline;
-            let exchange = Exchange { source, asked, deadline, drain: &shared.drain, metrics: &shared.metrics };
-            let space = Space { head, body, response };
+            let exchange = Exchange {
+                source,
+                asked,
+                deadline,
+                drain: &shared.drain,
+                metrics: &shared.metrics,
+            };
+            let space = Space {
+                head,
+                body,
+                response,
+            };
             let outcome = delivery.deliver(&live.app, &exchange, alarm, space).await;
             shared.delivered(&outcome, &id, peer, started);
             settle(outcome, live.session.ack.unavailable)
@@ -143,12 +181,31 @@ struct Told {
 /// The one place where an outcome becomes a verdict: only `Accepted` becomes a positive one.
 fn settle(outcome: Outcome, unavailable: Unavailable) -> Option<Told> {
     Some(match outcome {
-        Outcome::Accepted(Answer { own, text }) => {
-            Told { outcome: Label::Accepted, verdict: Verdict::Accepted, faults: Vec::new(), text, own }
-        }
-        Outcome::Rejected(Rejection { unsupported, faults, own, .. }) => {
-            let verdict = if unsupported { Verdict::Rejected } else { Verdict::Error };
-            Told { outcome: Label::Rejected, verdict, faults, text: None, own }
+        Outcome::Accepted(Answer { own, text }) => Told {
+            outcome: Label::Accepted,
+            verdict: Verdict::Accepted,
+            faults: Vec::new(),
+            text,
+            own,
+        },
+        Outcome::Rejected(Rejection {
+            unsupported,
+            faults,
+            own,
+            ..
+        }) => {
+            let verdict = if unsupported {
+                Verdict::Rejected
+            } else {
+                Verdict::Error
+            };
+            Told {
+                outcome: Label::Rejected,
+                verdict,
+                faults,
+                text: None,
+                own,
+            }
         }
         Outcome::Unavailable(Failure { faults, .. }) => {
             let verdict = match unavailable {
@@ -156,7 +213,13 @@ fn settle(outcome: Outcome, unavailable: Unavailable) -> Option<Told> {
                 Unavailable::Reject => Verdict::Rejected,
                 Unavailable::Close => return None,
             };
-            Told { outcome: Label::Unavailable, verdict, faults, text: None, own: None }
+            Told {
+                outcome: Label::Unavailable,
+                verdict,
+                faults,
+                text: None,
+                own: None,
+            }
         }
     })
 }

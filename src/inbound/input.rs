@@ -22,7 +22,11 @@ pub struct Input {
 impl Input {
     /// For a new connection.
     pub fn new(decoder: Decoder) -> Self {
-        Self { decoder, used: 0, reserved: Reserved::default() }
+        Self {
+            decoder,
+            used: 0,
+            reserved: Reserved::default(),
+        }
     }
 
     /// The decoder.
@@ -63,7 +67,8 @@ impl Input {
         }
         // Twice as much, but no more than the largest message and its end need.
         let most = max_message + FIRST_READ;
-        let capacity = (buffer.capacity() * 2).clamp(FIRST_READ, most.max(buffer.len() + FIRST_READ));
+        let capacity =
+            (buffer.capacity() * 2).clamp(FIRST_READ, most.max(buffer.len() + FIRST_READ));
         if capacity > UNCOUNTED {
             // Once for the message, once for the request that is made of it.
             budget.reserve(&mut self.reserved, capacity * 2).await;

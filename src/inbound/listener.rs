@@ -106,7 +106,8 @@ impl Shared {
     /// # Errors
     /// As for [`Live::new`]; the old settings stay.
     pub fn reload(&self, session: Arc<Session>) -> Result<(), reqwest::Error> {
-        self.live.store(Arc::new(Live::new(session, Arc::clone(&self.health))?));
+        self.live
+            .store(Arc::new(Live::new(session, Arc::clone(&self.health))?));
         Ok(())
     }
 
@@ -174,7 +175,8 @@ impl Listener {
     /// If the address cannot be bound or the app's client cannot be made.
     pub fn bind(config: &config::Listener, common: &Common) -> io::Result<Self> {
         let health = Arc::new(Health::default());
-        let live = Live::new(Arc::clone(&config.session), Arc::clone(&health)).map_err(io::Error::other)?;
+        let live = Live::new(Arc::clone(&config.session), Arc::clone(&health))
+            .map_err(io::Error::other)?;
         let socket = socket::listen(config.bind, config.backlog)?;
         let shared = Shared {
             name: Arc::clone(&config.name),
@@ -188,7 +190,11 @@ impl Listener {
             log: LogThrottles::default(),
         };
         let connections = Arc::new(Semaphore::new(config.session.limits.max_connections));
-        Ok(Self { shared: Arc::new(shared), socket, connections })
+        Ok(Self {
+            shared: Arc::new(shared),
+            socket,
+            connections,
+        })
     }
 
     /// Where it listens.
@@ -201,7 +207,11 @@ impl Listener {
 
     /// Serves until the drain begins; then waits for the open connections, and cuts them at the drain's deadline.
     pub async fn serve(self) {
-        let Self { shared, socket, connections } = self;
+        let Self {
+            shared,
+            socket,
+            connections,
+        } = self;
         let mut tasks = JoinSet::new();
         let mut pause = Pause::default();
         loop {
@@ -242,13 +252,24 @@ async fn accept(
     socket: &TcpListener,
     connections: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(connections).acquire_owned().await.map_err(io::Error::other)?;
+    let permit = Arc::clone(connections)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
     let (stream, peer) = socket.accept().await?;
     Ok((stream, peer, permit))
 }
 
-async fn run(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, _permit: OwnedSemaphorePermit) {
-    let mut open = Open { metrics: &shared.metrics, closed: Closed::Forced };
+async fn run(
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: Arc<Shared>,
+    _permit: OwnedSemaphorePermit,
+) {
+    let mut open = Open {
+        metrics: &shared.metrics,
+        closed: Closed::Forced,
+    };
     shared.metrics.accepted.inc();
     shared.metrics.open.inc();
     let keepalive = shared.live().session.limits.keepalive;

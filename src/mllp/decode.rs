@@ -184,7 +184,10 @@ impl Decoder {
                         Event::Frame(range) => Event::Frame(range.start + at..range.end + at),
                         other => other,
                     };
-                    return Step { consumed: at + used, event };
+                    return Step {
+                        consumed: at + used,
+                        event,
+                    };
                 }
             }
         }
@@ -274,7 +277,8 @@ impl Decoder {
             // so it must only be counted there.
             Mark::End { .. } | Mark::MaybeEnd(_) | Mark::None => {
                 self.head.clear();
-                self.head.extend_from_slice(&buf[..buf.len().min(HEAD).min(self.max)]);
+                self.head
+                    .extend_from_slice(&buf[..buf.len().min(HEAD).min(self.max)]);
                 self.state = State::Discarding(0);
                 self.scanned = 0;
                 Next::Go(0)
@@ -318,9 +322,7 @@ impl Decoder {
             let (used, deviation, tail) = match buf.get(at + 1) {
                 Some(&CR) => (2, None, Tail::Cr),
                 Some(&LF) => (2, Some(Deviation::EndLf), Tail::None),
-                Some(&next) if next == self.start => {
-                    (1, Some(Deviation::EndWithoutCr), Tail::None)
-                }
+                Some(&next) if next == self.start => (1, Some(Deviation::EndWithoutCr), Tail::None),
                 // An end byte that nothing ends with is data.
                 Some(_) => {
                     from = at + 1;
@@ -335,7 +337,10 @@ impl Decoder {
                     self.count(deviation);
                 }
             }
-            return Mark::End { at, used: at + used };
+            return Mark::End {
+                at,
+                used: at + used,
+            };
         }
         Mark::None
     }
@@ -354,7 +359,11 @@ impl Decoder {
 
     fn sample(&mut self, junk: &[u8]) {
         let room = JUNK_SAMPLE.saturating_sub(self.junk_sample.len());
-        self.junk_sample.extend(junk.iter().filter(|byte| byte.is_ascii_control()).take(room));
+        self.junk_sample.extend(
+            junk.iter()
+                .filter(|byte| byte.is_ascii_control())
+                .take(room),
+        );
     }
 }
 
@@ -423,17 +432,47 @@ mod tests {
         let big = format!("\x0bMSH|{}\x1c\r\x0bB\x1c\r", "x".repeat(MAX));
         let cases: &[(&str, &[u8], &[&str], &[(Deviation, u32)])] = &[
             ("plain", b"\x0bA\x1c\r\x0bB\x1c\r", &["A", "B"], &[]),
-            ("junk", b"\r\n\0\x0bA\x1c\r\n\n\x0bB\x1c\r", &["A", "B"], &[(JunkBeforeStart, 2), (EndCrLf, 1)]),
-            ("FS LF", b"\x0bA\x1c\n\x0bB\x1c\r", &["A", "B"], &[(EndLf, 1)]),
-            ("FS VT", b"\x0bA\x1c\x0bB\x1c\r", &["A", "B"], &[(EndWithoutCr, 1)]),
+            (
+                "junk",
+                b"\r\n\0\x0bA\x1c\r\n\n\x0bB\x1c\r",
+                &["A", "B"],
+                &[(JunkBeforeStart, 2), (EndCrLf, 1)],
+            ),
+            (
+                "FS LF",
+                b"\x0bA\x1c\n\x0bB\x1c\r",
+                &["A", "B"],
+                &[(EndLf, 1)],
+            ),
+            (
+                "FS VT",
+                b"\x0bA\x1c\x0bB\x1c\r",
+                &["A", "B"],
+                &[(EndWithoutCr, 1)],
+            ),
             ("FS EOF", b"\x0bA\x1c", &["A"], &[(EndWithoutCr, 1)]),
             ("FS in data", b"\x0bA\x1cB\x1c\x1c\r", &["A\x1cB\x1c"], &[]),
             ("VT in data", b"\x0bA\x0bB\x1c\r", &["B"], &[(Restarted, 1)]),
-            ("doubled", b"\x0b\x0bA\x1c\r\x1c\r\x0bB\x1c\r", &["A", "B"], &[(DoubledStart, 1), (DoubledEnd, 1)]),
-            ("EOF in data", b"\x0bA\x1c\r\x0bB", &["A"], &[(Truncated, 1)]),
+            (
+                "doubled",
+                b"\x0b\x0bA\x1c\r\x1c\r\x0bB\x1c\r",
+                &["A", "B"],
+                &[(DoubledStart, 1), (DoubledEnd, 1)],
+            ),
+            (
+                "EOF in data",
+                b"\x0bA\x1c\r\x0bB",
+                &["A"],
+                &[(Truncated, 1)],
+            ),
             ("EOF after VT", b"\x0b", &[], &[(Truncated, 1)]),
             ("empty", b"\x0b\x1c\r", &[""], &[]),
-            ("oversized", big.as_bytes(), &["oversized 68 MSH|", "B"], &[(Oversized, 1)]),
+            (
+                "oversized",
+                big.as_bytes(),
+                &["oversized 68 MSH|", "B"],
+                &[(Oversized, 1)],
+            ),
             ("http", b"GET / HTTP/1.1\r\n", &["Http"], &[]),
             ("tls", b"\x16\x03\x01\x02\x00", &["Tls"], &[]),
             ("nothing", b"", &[], &[]),
@@ -451,12 +490,27 @@ mod tests {
         let buf = b"\x0bA\x1c";
         assert_eq!(
             decoder.step(buf, More::Maybe),
-            Step { consumed: 1, event: Event::Wait(Wait::AfterEnd) }
+            Step {
+                consumed: 1,
+                event: Event::Wait(Wait::AfterEnd)
+            }
         );
-        assert_eq!(decoder.step(&buf[1..], More::Idle), Step { consumed: 2, event: Event::Frame(0..1) });
+        assert_eq!(
+            decoder.step(&buf[1..], More::Idle),
+            Step {
+                consumed: 2,
+                event: Event::Frame(0..1)
+            }
+        );
         // The CR that was late is not junk.
         let step = decoder.step(b"\r\x0bB\x1c\r", More::Maybe);
-        assert_eq!(step, Step { consumed: 5, event: Event::Frame(2..3) });
+        assert_eq!(
+            step,
+            Step {
+                consumed: 5,
+                event: Event::Frame(2..3)
+            }
+        );
         let mut kinds = Vec::new();
         decoder.take_deviations(|kind, _| kinds.push(kind));
         assert_eq!(kinds, [Deviation::EndWithoutCr]);

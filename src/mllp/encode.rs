@@ -19,7 +19,10 @@ pub struct Unframable {
 /// If `data` holds a block character: a receiver could take it for the start or the end.
 pub fn encode(out: &mut Vec<u8>, data: &[u8], start: u8, end: u8) -> Result<(), Unframable> {
     if let Some(offset) = memchr::memchr2(start, end, data) {
-        return Err(Unframable { offset, byte: data[offset] });
+        return Err(Unframable {
+            offset,
+            byte: data[offset],
+        });
     }
     frame_into(out, start, end, |out| out.extend_from_slice(data));
     Ok(())
@@ -47,7 +50,13 @@ mod tests {
     fn data_with_a_block_character_is_refused_and_nothing_is_written() {
         let mut out = Vec::new();
         let error = encode(&mut out, b"MSH|\x1c|", 0x0B, 0x1C).unwrap_err();
-        assert_eq!(error, Unframable { offset: 4, byte: 0x1C });
+        assert_eq!(
+            error,
+            Unframable {
+                offset: 4,
+                byte: 0x1C
+            }
+        );
         assert!(out.is_empty());
     }
 }

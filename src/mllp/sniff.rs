@@ -52,7 +52,11 @@ pub fn sniff(bytes: &[u8]) -> Sniff {
         }
         undecided |= signature.starts_with(bytes);
     }
-    if undecided { Sniff::Undecided } else { Sniff::Clear }
+    if undecided {
+        Sniff::Undecided
+    } else {
+        Sniff::Clear
+    }
 }
 
 #[cfg(test)]
@@ -63,7 +67,11 @@ mod tests {
     fn every_signature_is_undecided_until_its_last_byte() {
         for (signature, foreign) in SIGNATURES {
             for cut in 0..signature.len() {
-                assert_eq!(sniff(&signature[..cut]), Sniff::Undecided, "{cut} bytes of {signature:?}");
+                assert_eq!(
+                    sniff(&signature[..cut]),
+                    Sniff::Undecided,
+                    "{cut} bytes of {signature:?}"
+                );
             }
             assert_eq!(sniff(signature), Sniff::Foreign(*foreign));
         }

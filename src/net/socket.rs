@@ -15,7 +15,11 @@ const PROBES: u32 = 3;
 /// # Errors
 /// The system's, most often that the address is in use or not this machine's.
 pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     // After a restart the port may still be in TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
@@ -32,7 +36,10 @@ pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
 pub fn prepare_peer(stream: &TcpStream, keepalive: Option<Duration>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     if let Some(idle) = keepalive {
-        let probes = TcpKeepalive::new().with_time(idle).with_interval(PROBE_INTERVAL).with_retries(PROBES);
+        let probes = TcpKeepalive::new()
+            .with_time(idle)
+            .with_interval(PROBE_INTERVAL)
+            .with_retries(PROBES);
         SockRef::from(stream).set_tcp_keepalive(&probes)?;
     }
     Ok(())

@@ -35,8 +35,12 @@ impl Alarm {
             if let Poll::Ready(output) = future.as_mut().poll(context) {
                 return Poll::Ready(Ok(output));
             }
-            let Some(deadline) = deadline else { return Poll::Pending };
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            let Some(deadline) = deadline else {
+                return Poll::Pending;
+            };
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
             if timer.deadline() > deadline {
                 timer.as_mut().reset(deadline);
             }
@@ -69,13 +73,35 @@ mod tests {
         assert_eq!(alarm.race(after(5), async { 7 }).await, Ok(7));
         assert_eq!(alarm.race(after(5), pending::<()>()).await, Err(Elapsed));
         assert_eq!(start.elapsed().as_secs(), 5);
-        assert_eq!(alarm.race(after(3600), tokio::time::sleep(Duration::from_secs(1))).await, Ok(()));
-        assert_eq!(alarm.race(after(2), pending::<()>()).await, Err(Elapsed), "an earlier one");
+        assert_eq!(
+            alarm
+                .race(after(3600), tokio::time::sleep(Duration::from_secs(1)))
+                .await,
+            Ok(())
+        );
+        assert_eq!(
+            alarm.race(after(2), pending::<()>()).await,
+            Err(Elapsed),
+            "an earlier one"
+        );
         assert_eq!(start.elapsed().as_secs(), 8);
-        assert_eq!(alarm.race(after(3), tokio::time::sleep(Duration::from_secs(1))).await, Ok(()));
-        assert_eq!(alarm.race(after(10), pending::<()>()).await, Err(Elapsed), "rings early once");
+        assert_eq!(
+            alarm
+                .race(after(3), tokio::time::sleep(Duration::from_secs(1)))
+                .await,
+            Ok(())
+        );
+        assert_eq!(
+            alarm.race(after(10), pending::<()>()).await,
+            Err(Elapsed),
+            "rings early once"
+        );
         assert_eq!(start.elapsed().as_secs(), 19);
-        assert_eq!(alarm.race(after(0), pending::<()>()).await, Err(Elapsed), "already past");
+        assert_eq!(
+            alarm.race(after(0), pending::<()>()).await,
+            Err(Elapsed),
+            "already past"
+        );
         assert_eq!(alarm.race(None, async {}).await, Ok(()));
     }
 }

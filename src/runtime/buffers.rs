@@ -23,11 +23,26 @@ pub struct Scratch {
 
 impl Scratch {
     fn bytes(&self) -> usize {
-        [&self.input, &self.head, &self.body, &self.response, &self.ack].iter().map(|buffer| buffer.capacity()).sum()
+        [
+            &self.input,
+            &self.head,
+            &self.body,
+            &self.response,
+            &self.ack,
+        ]
+        .iter()
+        .map(|buffer| buffer.capacity())
+        .sum()
     }
 
     fn clear(&mut self) {
-        for buffer in [&mut self.input, &mut self.head, &mut self.body, &mut self.response, &mut self.ack] {
+        for buffer in [
+            &mut self.input,
+            &mut self.head,
+            &mut self.body,
+            &mut self.response,
+            &mut self.ack,
+        ] {
             buffer.clear();
         }
     }
@@ -86,7 +101,9 @@ impl Buffers {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Idle> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -108,14 +125,21 @@ const UNIT: usize = 1024;
 impl Budget {
     /// A budget of so many bytes.
     pub fn new(bytes: usize) -> Self {
-        Self { permits: Arc::new(Semaphore::new((bytes / UNIT).min(Semaphore::MAX_PERMITS))) }
+        Self {
+            permits: Arc::new(Semaphore::new((bytes / UNIT).min(Semaphore::MAX_PERMITS))),
+        }
     }
 
     /// Waits until `reserved` may hold `bytes` in all.
     pub async fn reserve(&self, reserved: &mut Reserved, bytes: usize) {
-        let held = reserved.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let held = reserved
+            .permit
+            .as_ref()
+            .map_or(0, OwnedSemaphorePermit::num_permits);
         let wanted = bytes.div_ceil(UNIT).saturating_sub(held);
-        let Ok(wanted @ 1..) = u32::try_from(wanted) else { return };
+        let Ok(wanted @ 1..) = u32::try_from(wanted) else {
+            return;
+        };
         // The semaphore is never closed.
         if let Ok(more) = Arc::clone(&self.permits).acquire_many_owned(wanted).await {
             match &mut reserved.permit {
@@ -155,8 +179,14 @@ mod tests {
         let budget = Budget::new(10 * UNIT);
         let (mut one, mut two) = (Reserved::default(), Reserved::default());
         assert!(now_or_never(budget.reserve(&mut one, 6 * UNIT)).is_some());
-        assert!(now_or_never(budget.reserve(&mut two, 6 * UNIT)).is_none(), "only 4 KiB are left");
-        assert!(now_or_never(budget.reserve(&mut one, 10 * UNIT)).is_some(), "4 more");
+        assert!(
+            now_or_never(budget.reserve(&mut two, 6 * UNIT)).is_none(),
+            "only 4 KiB are left"
+        );
+        assert!(
+            now_or_never(budget.reserve(&mut one, 10 * UNIT)).is_some(),
+            "4 more"
+        );
         drop(one);
         assert_eq!(budget.available(), 10 * UNIT);
         assert!(now_or_never(budget.reserve(&mut two, 6 * UNIT)).is_some());
@@ -170,10 +200,17 @@ mod tests {
         buffers.give(scratch);
         buffers.trim();
         let again = buffers.take();
-        assert!(again.input.capacity() >= 1 << 20, "used since the last trim: kept");
+        assert!(
+            again.input.capacity() >= 1 << 20,
+            "used since the last trim: kept"
+        );
         buffers.give(again);
         buffers.trim();
         buffers.trim();
-        assert_eq!(buffers.take().input.capacity(), 0, "not used since the last trim: freed");
+        assert_eq!(
+            buffers.take().input.capacity(),
+            0,
+            "not used since the last trim: freed"
+        );
     }
 }

@@ -14,7 +14,11 @@ pub struct Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { second: u64::MAX, hl7: String::new(), rfc3339: String::new() }
+        Self {
+            second: u64::MAX,
+            hl7: String::new(),
+            rfc3339: String::new(),
+        }
     }
 }
 
@@ -24,7 +28,9 @@ const UP_TO_MILLIS: usize = 20;
 impl Clock {
     /// Takes the time from the system.
     pub fn tick(&mut self) -> f64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         self.set(now.as_secs(), now.subsec_millis());
         now.as_secs_f64()
     }
@@ -40,12 +46,22 @@ impl Clock {
             let _ = write!(
                 self.hl7,
                 "{:04}{:02}{:02}{:02}{:02}{:02}+0000",
-                civil.year(), civil.month(), civil.day(), civil.hour(), civil.minute(), civil.second(),
+                civil.year(),
+                civil.month(),
+                civil.day(),
+                civil.hour(),
+                civil.minute(),
+                civil.second(),
             );
             let _ = write!(
                 self.rfc3339,
                 "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.",
-                civil.year(), civil.month(), civil.day(), civil.hour(), civil.minute(), civil.second(),
+                civil.year(),
+                civil.month(),
+                civil.day(),
+                civil.hour(),
+                civil.minute(),
+                civil.second(),
             );
         }
         self.rfc3339.truncate(UP_TO_MILLIS);
@@ -74,10 +90,16 @@ mod tests {
     fn both_notations() {
         let mut clock = Clock::default();
         clock.set(1_795_342_500, 7);
-        assert_eq!((clock.hl7(), clock.rfc3339()), ("20261122101500+0000", "2026-11-22T10:15:00.007Z"));
+        assert_eq!(
+            (clock.hl7(), clock.rfc3339()),
+            ("20261122101500+0000", "2026-11-22T10:15:00.007Z")
+        );
         clock.set(1_795_342_500, 999);
         assert_eq!(clock.rfc3339(), "2026-11-22T10:15:00.999Z");
         clock.set(0, 0);
-        assert_eq!((clock.hl7(), clock.rfc3339()), ("19700101000000+0000", "1970-01-01T00:00:00.000Z"));
+        assert_eq!(
+            (clock.hl7(), clock.rfc3339()),
+            ("19700101000000+0000", "1970-01-01T00:00:00.000Z")
+        );
     }
 }

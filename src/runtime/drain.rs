@@ -28,7 +28,9 @@ pub struct Drain {
 
 impl Default for Drain {
     fn default() -> Self {
-        Self { phase: Arc::new(watch::Sender::new(Phase::Running)) }
+        Self {
+            phase: Arc::new(watch::Sender::new(Phase::Running)),
+        }
     }
 }
 
@@ -87,7 +89,10 @@ mod tests {
         });
         assert!(!drain.is_draining());
         assert!(drain.begin(Duration::from_secs(5)));
-        assert!(!drain.begin(Duration::from_secs(50)), "a second call must not move the deadline");
+        assert!(
+            !drain.begin(Duration::from_secs(50)),
+            "a second call must not move the deadline"
+        );
         waiting.await.unwrap();
         assert_eq!(start.elapsed().as_secs(), 5);
         drain.begun().await;

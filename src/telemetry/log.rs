@@ -35,7 +35,10 @@ pub fn init(config: Log) -> Result<LevelHandle, tracing_subscriber::util::TryIni
         }
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    tracing_subscriber::registry().with(level).with(lines).try_init()?;
+    tracing_subscriber::registry()
+        .with(level)
+        .with(lines)
+        .try_init()?;
     Ok(LevelHandle(handle))
 }
 
@@ -65,17 +68,31 @@ const INTERVAL: Duration = Duration::from_secs(10);
 
 impl Default for Throttle {
     fn default() -> Self {
-        Self(Mutex::new(Window { opened: None, written: 0, suppressed: 0 }))
+        Self(Mutex::new(Window {
+            opened: None,
+            written: 0,
+            suppressed: 0,
+        }))
     }
 }
 
 impl Throttle {
     /// `Some(n)` if a line may be written now, after `n` that were not.
     pub fn pass(&self, now: Instant) -> Option<u64> {
-        let mut window = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if window.opened.is_none_or(|opened| now.duration_since(opened) >= INTERVAL) {
+        let mut window = self
+            .0
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        if window
+            .opened
+            .is_none_or(|opened| now.duration_since(opened) >= INTERVAL)
+        {
             let suppressed = window.suppressed;
-            *window = Window { opened: Some(now), written: 1, suppressed: 0 };
+            *window = Window {
+                opened: Some(now),
+                written: 1,
+                suppressed: 0,
+            };
             return Some(suppressed);
         }
         if window.written < BURST {
@@ -96,7 +113,19 @@ mod tests {
         let throttle = Throttle::default();
         let now = Instant::now();
         let passed: Vec<_> = (0..8).map(|_| throttle.pass(now)).collect();
-        assert_eq!(passed, [Some(0), Some(0), Some(0), Some(0), Some(0), None, None, None]);
+        assert_eq!(
+            passed,
+            [
+                Some(0),
+                Some(0),
+                Some(0),
+                Some(0),
+                Some(0),
+                None,
+                None,
+                None
+            ]
+        );
         assert_eq!(throttle.pass(now + INTERVAL), Some(3));
         assert_eq!(throttle.pass(now + INTERVAL), Some(0));
     }

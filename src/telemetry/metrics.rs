@@ -12,7 +12,8 @@ use std::marker::PhantomData;
 
 /// 100 µs to 30 s: a local app answers in the first buckets, an ACK deadline ends in the last ones.
 const SECONDS: &[f64] = &[
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0, 30.0,
 ];
 
 /// One counter for each value of a label.
@@ -25,7 +26,10 @@ pub struct Counters<L: Label> {
 impl<L: Label> Counters<L> {
     fn new(family: &IntCounterVec, listener: &str) -> Self {
         let counter = |value: &L| family.with_label_values(&[listener, value.label()]);
-        Self { counters: L::ALL.iter().map(counter).collect(), label: PhantomData }
+        Self {
+            counters: L::ALL.iter().map(counter).collect(),
+            label: PhantomData,
+        }
     }
 
     /// The counter of one value.
@@ -119,23 +123,40 @@ impl Metrics {
         let families = Families::new(&registry)?;
         let reloads = register(
             &registry,
-            IntCounterVec::new(opts("config_reloads_total", "Reloads of the configuration file"), &["result"])?,
+            IntCounterVec::new(
+                opts("config_reloads_total", "Reloads of the configuration file"),
+                &["result"],
+            )?,
         )?;
         for result in Reload::ALL {
             reloads.with_label_values(&[result.label()]);
         }
         let build = register(
             &registry,
-            IntGaugeVec::new(opts("build_info", "Always 1; the labels say what is running"), &["version"])?,
+            IntGaugeVec::new(
+                opts("build_info", "Always 1; the labels say what is running"),
+                &["version"],
+            )?,
         )?;
         build.with_label_values(&[version]).set(1);
         let buffered_bytes = register(
             &registry,
-            IntGauge::with_opts(opts("buffered_bytes", "Bytes reserved by messages over 64 KiB"))?,
+            IntGauge::with_opts(opts(
+                "buffered_bytes",
+                "Bytes reserved by messages over 64 KiB",
+            ))?,
         )?;
-        let draining =
-            register(&registry, IntGauge::with_opts(opts("draining", "1 while the bridge drains"))?)?;
-        Ok(Self { registry, families, reloads, buffered_bytes, draining })
+        let draining = register(
+            &registry,
+            IntGauge::with_opts(opts("draining", "1 while the bridge drains"))?,
+        )?;
+        Ok(Self {
+            registry,
+            families,
+            reloads,
+            buffered_bytes,
+            draining,
+        })
     }
 
     /// The handles of one listener.
@@ -193,27 +214,75 @@ impl Families {
             register(registry, HistogramVec::new(opts, &["listener"])?)
         };
         Ok(Self {
-            messages: counters("messages_total", "Messages by how their exchange ended", Some("outcome"))?,
-            acks: counters("acks_total", "Acknowledgements written, by MSA-1", Some("code"))?,
-            refused: counters("refused_total", "Messages refused without asking the app", Some("reason"))?,
-            deviations: counters("deviations_total", "Deviations from MLLP and HL7 that were tolerated or refused", Some("kind"))?,
-            closed: counters("connections_closed_total", "Connections by why they ended", Some("reason"))?,
-            attempts_failed: counters("delivery_failures_total", "Attempts to deliver that settled nothing", Some("reason"))?,
+            messages: counters(
+                "messages_total",
+                "Messages by how their exchange ended",
+                Some("outcome"),
+            )?,
+            acks: counters(
+                "acks_total",
+                "Acknowledgements written, by MSA-1",
+                Some("code"),
+            )?,
+            refused: counters(
+                "refused_total",
+                "Messages refused without asking the app",
+                Some("reason"),
+            )?,
+            deviations: counters(
+                "deviations_total",
+                "Deviations from MLLP and HL7 that were tolerated or refused",
+                Some("kind"),
+            )?,
+            closed: counters(
+                "connections_closed_total",
+                "Connections by why they ended",
+                Some("reason"),
+            )?,
+            attempts_failed: counters(
+                "delivery_failures_total",
+                "Attempts to deliver that settled nothing",
+                Some("reason"),
+            )?,
             received_bytes: counters("received_bytes_total", "Bytes read from peers", None)?,
             sent_bytes: counters("sent_bytes_total", "Bytes written to peers", None)?,
             accepted: counters("connections_accepted_total", "Connections accepted", None)?,
-            accept_errors: counters("accept_errors_total", "Errors while accepting a connection", None)?,
-            retries: counters("delivery_retries_total", "Attempts to deliver after the first", None)?,
-            ack_unwritten: counters("ack_unwritten_total", "Exchanges whose acknowledgement could not be written", None)?,
+            accept_errors: counters(
+                "accept_errors_total",
+                "Errors while accepting a connection",
+                None,
+            )?,
+            retries: counters(
+                "delivery_retries_total",
+                "Attempts to deliver after the first",
+                None,
+            )?,
+            ack_unwritten: counters(
+                "ack_unwritten_total",
+                "Exchanges whose acknowledgement could not be written",
+                None,
+            )?,
             open: gauges("connections_open", "Connections open now")?,
             in_flight: gauges("exchanges_in_flight", "Messages that wait for the app now")?,
             app_up: gauges("app_up", "1 if the app could be reached last time")?,
             last_message: register(
                 registry,
-                GaugeVec::new(opts("last_message_timestamp_seconds", "Unix time of the last message"), &["listener"])?,
+                GaugeVec::new(
+                    opts(
+                        "last_message_timestamp_seconds",
+                        "Unix time of the last message",
+                    ),
+                    &["listener"],
+                )?,
             )?,
-            exchange: histograms("exchange_duration_seconds", "From a frame's last byte to its acknowledgement")?,
-            delivery: histograms("delivery_duration_seconds", "One attempt to deliver a message to the app")?,
+            exchange: histograms(
+                "exchange_duration_seconds",
+                "From a frame's last byte to its acknowledgement",
+            )?,
+            delivery: histograms(
+                "delivery_duration_seconds",
+                "One attempt to deliver a message to the app",
+            )?,
         })
     }
 }
@@ -222,7 +291,10 @@ fn opts(name: &str, help: &str) -> Opts {
     Opts::new(format!("mllp_bridge_{name}"), help)
 }
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> prometheus::Result<C> {
+fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: C,
+) -> prometheus::Result<C> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
 }
@@ -236,8 +308,17 @@ mod tests {
         let metrics = Metrics::new("1.2.3").unwrap();
         metrics.listener("adt").acks.of(AckLabel::Ae).inc();
         let text = metrics.text().unwrap();
-        assert!(text.contains("mllp_bridge_acks_total{code=\"AE\",listener=\"adt\"} 1"), "{text}");
-        assert!(text.contains("mllp_bridge_acks_total{code=\"AA\",listener=\"adt\"} 0"), "{text}");
-        assert!(text.contains("mllp_bridge_build_info{version=\"1.2.3\"} 1"), "{text}");
+        assert!(
+            text.contains("mllp_bridge_acks_total{code=\"AE\",listener=\"adt\"} 1"),
+            "{text}"
+        );
+        assert!(
+            text.contains("mllp_bridge_acks_total{code=\"AA\",listener=\"adt\"} 0"),
+            "{text}"
+        );
+        assert!(
+            text.contains("mllp_bridge_build_info{version=\"1.2.3\"} 1"),
+            "{text}"
+        );
     }
 }

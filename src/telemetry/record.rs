@@ -20,7 +20,12 @@ impl<'m> ExchangeRecord<'m> {
     /// A frame is whole.
     pub fn begin(metrics: &'m ListenerMetrics, started: Instant) -> Self {
         metrics.in_flight.inc();
-        Self { metrics, started, settled: None, finished: false }
+        Self {
+            metrics,
+            started,
+            settled: None,
+            finished: false,
+        }
     }
 
     /// The outcome is known, and the ACK with this code is about to be written.
@@ -35,7 +40,9 @@ impl<'m> ExchangeRecord<'m> {
         if let Some((_, ack)) = self.settled {
             self.metrics.acks.of(ack).inc();
         }
-        self.metrics.exchange.observe(now.duration_since(self.started).as_secs_f64());
+        self.metrics
+            .exchange
+            .observe(now.duration_since(self.started).as_secs_f64());
     }
 
     /// Nothing is answered, because the configuration says so or because there is nothing to match an answer with.
@@ -80,6 +87,9 @@ mod tests {
         record.written(now);
         assert_eq!(metrics.acks.of(AckLabel::Aa).get(), 1);
         assert_eq!(metrics.messages.of(Outcome::Accepted).get(), 2);
-        assert_eq!((metrics.in_flight.get(), metrics.ack_unwritten.get()), (0, 1));
+        assert_eq!(
+            (metrics.in_flight.get(), metrics.ack_unwritten.get()),
+            (0, 1)
+        );
     }
 }

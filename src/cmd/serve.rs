@@ -2,8 +2,7 @@
 
 use crate::admin::{self, Readiness};
 use crate::config::Config;
-use crate::inbound::listener::Common;
-use crate::inbound::{Listener, Shared};
+use crate::inbound::{Common, Listener, Shared};
 use crate::runtime::{Budget, Buffers, Drain};
 use crate::telemetry::Metrics;
 use anyhow::Context;

@@ -9,7 +9,7 @@
 
 use super::outcome::{Answer, Failure, Outcome, Rejection};
 use super::response::{Content, Response};
-use crate::config::{Answer as Row, Verdict as RowVerdict};
+use crate::config::{Answer as Row, Framing, Verdict as RowVerdict};
 use crate::hl7::ack::{Fault, Severity, Verdict};
 use crate::hl7::own_ack;
 use crate::hl7::path::Path;
@@ -22,9 +22,7 @@ pub struct Asked<'a> {
     /// MSH-10, verbatim.
     pub control_id: &'a [u8],
     /// The block characters of the peer's connection.
-    pub start: u8,
-    /// The same.
-    pub end: u8,
+    pub framing: Framing,
 }
 
 /// The outcome of one answer. An [`Outcome::Unavailable`] is for the caller to try again.
@@ -94,7 +92,12 @@ fn own(response: &Response, body: &[u8], asked: Asked<'_>) -> Outcome {
         );
     }
     let own = Some(body.to_vec());
-    match own_ack::check(body, asked.control_id, asked.start, asked.end) {
+    match own_ack::check(
+        body,
+        asked.control_id,
+        asked.framing.start,
+        asked.framing.end,
+    ) {
         Ok(Verdict::Accepted) => Outcome::Accepted(Answer { own, text: None }),
         Ok(verdict @ (Verdict::Error | Verdict::Rejected)) => Outcome::Rejected(Rejection {
             unsupported: verdict == Verdict::Rejected,
@@ -255,8 +258,11 @@ mod tests {
         };
         let asked = Asked {
             control_id: b"7",
-            start: 0x0B,
-            end: 0x1C,
+            framing: Framing {
+                start: 0x0B,
+                end: 0x1C,
+                end_idle: std::time::Duration::ZERO,
+            },
         };
         judge(
             &response,

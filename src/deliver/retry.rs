@@ -7,7 +7,7 @@ use super::outcome::{Failure, Outcome};
 use super::remote;
 use super::request::Route;
 use super::response::Response;
-use crate::config::{Retry, Transport};
+use crate::config::{Framing, Retry, Transport};
 use crate::envelope::{Envelope, Source};
 use crate::hl7::ack::Fault;
 use crate::runtime::{Alarm, Drain, Phase};
@@ -73,8 +73,8 @@ impl App {
 pub struct Exchange<'e> {
     /// The message, and what is known of it.
     pub source: Source<'e>,
-    /// What its answer is judged against.
-    pub asked: Asked<'e>,
+    /// The block characters of the peer's connection: an answer must not hold them.
+    pub framing: Framing,
     /// No attempt outlives this.
     pub deadline: Instant,
     /// Shortens the deadline.
@@ -135,6 +135,10 @@ impl Delivery {
         };
         app.route.write_head(head, &exchange.source, length);
 
+        let asked = Asked {
+            control_id: exchange.source.header.control_id(),
+            framing: exchange.framing,
+        };
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -151,7 +155,7 @@ impl Delivery {
             let (failure, retry_after) = match result {
                 Ok(answer) => {
                     let row = app.route.delivery.status.get(answer.status);
-                    match answer::judge(&answer, response, row, exchange.asked) {
+                    match answer::judge(&answer, response, row, asked) {
                         Outcome::Unavailable(failure) => (failure, answer.retry_after),
                         settled => return settled,
                     }

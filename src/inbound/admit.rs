@@ -1,11 +1,11 @@
 //! What the bridge can tell of a message before the app is asked: whether it can be answered, delivered whole and read as text.
 
-use super::exchange::Frame;
+use super::frame::Frame;
 use crate::config::{Charset, Session};
 use crate::envelope::Warning;
 use crate::hl7::ack::{Fault, Verdict, can_echo};
 use crate::hl7::charset::{self, Reading};
-use crate::hl7::{Header, Terminator};
+use crate::hl7::{Header, Payload, Terminator};
 use crate::telemetry::labels::{Deviation, Refusal};
 use memchr::memmem;
 
@@ -81,6 +81,14 @@ fn holds_another(message: &[u8], header: &Header<'_>) -> bool {
         1
     })
     .any(|needle| memmem::find(body, needle).is_some())
+}
+
+/// Why a block is not taken whose header cannot even be read.
+pub fn not_er7(payload: &Payload<'_>) -> Refusal {
+    match payload {
+        Payload::Xml => Refusal::Xml,
+        Payload::V2(_) | Payload::Batch(_) | Payload::Other => Refusal::NotHl7,
+    }
 }
 
 /// How a message is to be answered that the app was not asked about.

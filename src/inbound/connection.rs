@@ -9,9 +9,10 @@
 //!    └ drain, only here: never inside a frame or an exchange
 //! ```
 
-use super::exchange::{Frame, Parts, Reply, exchange};
+use super::exchange::{Parts, Reply, exchange};
+use super::frame::Frame;
 use super::input::Input;
-use super::listener::{Live, Shared};
+use super::shared::{Live, Shared};
 use crate::deliver::Delivery;
 use crate::mllp::sniff::Foreign;
 use crate::mllp::{Decoder, Event, More, Wait};

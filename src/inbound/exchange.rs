@@ -1,28 +1,18 @@
 //! One message: peek → envelope → deliver → ack. The body of [`exchange`] is the line that the whole bridge is about.
 
-use super::admit::{admit, answer, answer_charset, warnings};
-use super::listener::{Live, Shared};
-use crate::config::Unavailable;
-use crate::deliver::answer::Asked;
-use crate::deliver::{Answer, Delivery, Exchange, Failure, Outcome, Rejection, Space};
+use super::admit::{admit, answer_charset, not_er7, warnings};
+use super::frame::Frame;
+use super::shared::{Live, Shared};
+use super::told::{refused, settle};
+use crate::deliver::{Delivery, Exchange, Space};
 use crate::envelope::{EventId, Source};
-use crate::hl7::ack::{Ack, Fault, Verdict, code};
+use crate::hl7::ack::{Ack, code};
 use crate::hl7::{Payload, peek};
 use crate::mllp::frame_into;
 use crate::runtime::{Alarm, Clock, Scratch};
 use crate::telemetry::ExchangeRecord;
-use crate::telemetry::labels::{Closed, Deviation, Outcome as Label, Refusal};
-use std::ops::Range;
+use crate::telemetry::labels::{Closed, Deviation, Outcome as Label};
 use tokio::time::Instant;
-
-/// What came in one block.
-#[derive(Debug, Clone)]
-pub enum Frame {
-    /// A whole message, as a range of the input.
-    Whole(Range<usize>),
-    /// The first bytes of a message that was too large to keep.
-    Oversized(Vec<u8>),
-}
 
 /// How one message is answered.
 #[derive(Debug)]
@@ -86,12 +76,7 @@ pub async fn exchange<'m>(
         Payload::V2(header) => (header, false),
         Payload::Batch(header) => (header, true),
         other => {
-            let reason = if matches!(other, Payload::Xml) {
-                Refusal::Xml
-            } else {
-                Refusal::NotHl7
-            };
-            shared.refused(reason, peer, message.len());
+            shared.refused(not_er7(&other), peer, message.len());
             record.unanswered(Label::Rejected);
             return Reply::Close(Closed::NotHl7);
         }
@@ -100,14 +85,7 @@ pub async fn exchange<'m>(
     let told = match admitted {
         Err(reason) => {
             shared.refused(reason, peer, message.len());
-            let (verdict, fault) = answer(reason);
-            Some(Told {
-                outcome: Label::Rejected,
-                verdict,
-                faults: vec![fault],
-                text: None,
-                own: None,
-            })
+            Some(refused(reason))
         }
         Ok(reading) => {
             let id = EventId::new(message, header.control_id());
@@ -121,17 +99,10 @@ pub async fn exchange<'m>(
                 peer,
                 warnings: &warnings(deviations),
             };
-            let framing = live.session.framing;
-            let asked = Asked {
-                control_id: header.control_id(),
-                start: framing.start,
-                end: framing.end,
-            };
-            let deadline = started + live.session.ack.deadline;
             let exchange = Exchange {
                 source,
-                asked,
-                deadline,
+                framing: live.session.framing,
+                deadline: started + live.session.ack.deadline,
                 drain: &shared.drain,
                 metrics: &shared.metrics,
             };
@@ -167,59 +138,4 @@ pub async fn exchange<'m>(
     });
     record.settle(told.outcome, code(told.verdict));
     Reply::Ack(record)
-}
-
-/// What the sender is told.
-struct Told {
-    outcome: Label,
-    verdict: Verdict,
-    faults: Vec<Fault>,
-    text: Option<String>,
-    own: Option<Vec<u8>>,
-}
-
-/// The one place where an outcome becomes a verdict: only `Accepted` becomes a positive one.
-fn settle(outcome: Outcome, unavailable: Unavailable) -> Option<Told> {
-    Some(match outcome {
-        Outcome::Accepted(Answer { own, text }) => Told {
-            outcome: Label::Accepted,
-            verdict: Verdict::Accepted,
-            faults: Vec::new(),
-            text,
-            own,
-        },
-        Outcome::Rejected(Rejection {
-            unsupported,
-            faults,
-            own,
-            ..
-        }) => {
-            let verdict = if unsupported {
-                Verdict::Rejected
-            } else {
-                Verdict::Error
-            };
-            Told {
-                outcome: Label::Rejected,
-                verdict,
-                faults,
-                text: None,
-                own,
-            }
-        }
-        Outcome::Unavailable(Failure { faults, .. }) => {
-            let verdict = match unavailable {
-                Unavailable::Error => Verdict::Error,
-                Unavailable::Reject => Verdict::Rejected,
-                Unavailable::Close => return None,
-            };
-            Told {
-                outcome: Label::Unavailable,
-                verdict,
-                faults,
-                text: None,
-                own: None,
-            }
-        }
-    })
 }

@@ -275,13 +275,15 @@ impl<'a> Tree<'a> {
                 let to = self.home(&target);
                 // A parent that shows its children's items under its own name does not use them.
                 let shows_child = path.reexport && to.starts_with(module);
+                // A file's children are parts of it that were split off for length; they may use what it defines.
+                let part_of = !to.is_empty() && module.starts_with(&to);
                 if to.is_empty() && !target.is_empty() && !module.is_empty() {
                     broken.push(format!(
                         "{name}:{}: `{}`\n  names no module of this crate: import from where it is defined",
                         path.line,
                         path.segments.join("::"),
                     ));
-                } else if &to != module && !shows_child {
+                } else if !part_of && !shows_child {
                     let path_text = path.segments.join("::");
                     edges.push(Edge {
                         from: module,

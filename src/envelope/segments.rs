@@ -147,6 +147,9 @@ impl<'a> Walker<'a> {
     }
 
     /// Goes on to the next byte that means something.
+    ///
+    /// What to do is decided once per byte, and each arm is inlined: a second look at the class would be a second
+    /// jump that the processor cannot predict, and those are what this function's time goes into.
     #[inline(always)]
     fn step(&mut self, sink: &mut Sink<'_>) {
         let at = self.scanner.next().unwrap_or(self.bytes.len());
@@ -155,12 +158,21 @@ impl<'a> Walker<'a> {
             None => Class::Terminator,
         };
         match class {
+            // One of several separators in a row: an empty field.
+            Class::Field if at == self.start && !self.open.field && self.place.field > 0 => {
+                self.next_field(self.place.field + 1);
+                self.start = at + 1;
+            }
+            Class::Field => self.end_value(sink, at, Class::Field),
             Class::Special => self.note_special(at),
             // In the segment ID, only a field separator or the end means something.
             Class::Repetition | Class::Component | Class::Subcomponent if self.place.field == 0 => {
                 self.special = true;
             }
-            class => self.end_value(sink, at, class),
+            Class::Component => self.end_value(sink, at, Class::Component),
+            Class::Repetition => self.end_value(sink, at, Class::Repetition),
+            Class::Subcomponent => self.end_value(sink, at, Class::Subcomponent),
+            Class::Terminator => self.end_value(sink, at, Class::Terminator),
         }
     }
 
@@ -174,7 +186,7 @@ impl<'a> Walker<'a> {
     }
 
     /// A value ends at `at`, by a delimiter of this class.
-    #[inline]
+    #[inline(always)]
     fn end_value(&mut self, sink: &mut Sink<'_>, at: usize, class: Class) {
         let first_of_several = class == Class::Subcomponent && self.place.subcomponent <= 1;
         if first_of_several {
@@ -207,6 +219,7 @@ impl<'a> Walker<'a> {
         })
     }
 
+    #[inline(never)]
     fn write_piece(&mut self, sink: &mut Sink<'_>, pending: Pending) {
         let value = &self.bytes[pending.from..pending.to];
         let used = if !pending.special {
@@ -234,7 +247,7 @@ impl<'a> Walker<'a> {
         self.delimiter(sink, pending.to, class.unwrap_or(Class::Terminator));
     }
 
-    #[inline]
+    #[inline(always)]
     fn delimiter(&mut self, sink: &mut Sink<'_>, at: usize, class: Class) {
         self.start = at + 1;
         self.special = false;
@@ -274,6 +287,7 @@ impl<'a> Walker<'a> {
     }
 
     /// The separator after a segment ID. In MSH it is itself field 1, and field 2 has no delimiters in it.
+    #[inline(never)]
     fn begin_fields(&mut self, sink: &mut Sink<'_>, at: usize) {
         if !self.open.segment {
             // A line that begins with a separator: a segment without an ID.
@@ -348,6 +362,7 @@ impl<'a> Walker<'a> {
     }
 
     /// The same, for every case.
+    #[inline(never)]
     fn open_rare(&mut self, sink: &mut Sink<'_>) {
         let Place {
             field,
@@ -404,7 +419,7 @@ impl<'a> Walker<'a> {
         sink.put(b"\"");
     }
 
-    #[inline]
+    #[inline(always)]
     fn close_component(&mut self, sink: &mut Sink<'_>) {
         if self.open.component {
             sink.put(b"}");
@@ -414,7 +429,7 @@ impl<'a> Walker<'a> {
         self.place.subcomponent = 1;
     }
 
-    #[inline]
+    #[inline(always)]
     fn close_repetition(&mut self, sink: &mut Sink<'_>) {
         self.close_component(sink);
         if std::mem::take(&mut self.open.repetition) {
@@ -422,7 +437,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn close_field(&mut self, sink: &mut Sink<'_>) {
         self.close_repetition(sink);
         if std::mem::take(&mut self.open.field) {
@@ -430,6 +445,7 @@ impl<'a> Walker<'a> {
         }
     }
 
+    #[inline(never)]
     fn close_segment(&mut self, sink: &mut Sink<'_>) {
         self.close_field(sink);
         if self.open.segment {

@@ -203,8 +203,8 @@ impl Connection {
         let step = decoder.step(bytes, More::Maybe);
         bytes.drain(..step.consumed);
         match step.event {
-            Event::Wait(Wait::Start) if ended => Err(Error::Stale),
-            Event::Wait(Wait::Start) => Ok(()),
+            Event::Wait(Wait::Start) if received <= NOISE && ended => Err(Error::Stale),
+            Event::Wait(Wait::Start) if received <= NOISE => Ok(()),
             _ => Err(Error::Unsolicited { bytes: received }),
         }
     }

@@ -196,6 +196,30 @@ pub enum Kind {
     Unframable,
 }
 
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Unreachable,
+        Self::Closed,
+        Self::Timeout,
+        Self::Mismatch,
+        Self::BadAnswer,
+        Self::Unframable,
+    ];
+
+    /// For programs: `snake_case`.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Closed => "closed",
+            Self::Timeout => "timeout",
+            Self::Mismatch => "mismatch",
+            Self::BadAnswer => "bad_answer",
+            Self::Unframable => "unframable",
+        }
+    }
+}
+
 impl Error {
     /// Which kind it is of.
     pub fn kind(&self) -> Kind {

@@ -141,7 +141,7 @@ fn endpoint(text: &str) -> Result<String, String> {
 /// More than nothing, and little enough to count with: a thousand million, or 30 years of seconds.
 fn positive(text: &str) -> Result<f64, String> {
     match text.parse() {
-        Ok(number) if number >= 1e-6 && number <= 1e9 => Ok(number),
+        Ok(number) if (1e-6..=1e9).contains(&number) => Ok(number),
         _ => Err("must be a number greater than 0".into()),
     }
 }

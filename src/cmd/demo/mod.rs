@@ -19,13 +19,10 @@ use crate::telemetry::log;
 use anyhow::{Context, anyhow};
 use app::App;
 use page::Page;
-use scenes::Stage;
+use scenes::{DEADLINE, Stage};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
-
-/// The configuration's `ack.deadline`: short, because somebody waits for it here.
-const DEADLINE: Duration = Duration::from_millis(800);
 
 /// Plays every scene.
 ///
@@ -59,7 +56,7 @@ async fn play(verbose: bool) -> anyhow::Result<bool> {
         admin: bridge.admin.context("the bridge has no admin server")?,
         metrics: bridge.metrics.listener(LISTENER),
         options: Options {
-            answer_timeout: Duration::from_secs(3),
+            answer_timeout: Duration::from_secs(4),
             ..Options::default()
         },
     };
@@ -83,7 +80,7 @@ listeners:
     deliver:
       url: http://{app}{path}
       connect_timeout: 200ms
-      timeout: 500ms
+      timeout: 1s
       retry: {{ initial: 50ms, max: 200ms }}
     ack: {{ deadline: {deadline}ms }}
 admin: {{ bind: 127.0.0.1:0 }}

@@ -8,6 +8,8 @@ use std::io::Write;
 const WIDTH: usize = 100;
 /// Columns of the margin.
 const MARGIN: usize = 12;
+/// Before the rest of a segment.
+const CONTINUED: &str = "    ";
 
 /// Writes to standard output, part by part as things happen.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +83,20 @@ pub(super) fn wire(bytes: &[u8]) -> Vec<String> {
         last.push_str(end);
         lines.pop();
     }
+    lines.iter().flat_map(|line| wrap(line)).collect()
+}
+
+/// A segment that is too long goes on, indented, after one of its separators: nothing of it is left out.
+fn wrap(segment: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for field in segment.split_inclusive('|') {
+        if line.chars().count() + field.chars().count() > WIDTH - MARGIN {
+            lines.push(std::mem::replace(&mut line, CONTINUED.to_owned()));
+        }
+        line.push_str(field);
+    }
+    lines.push(line);
     lines
 }
 
@@ -153,6 +169,16 @@ mod tests {
         assert_eq!(
             wire(b"\x0bMSH|1\x1c\x0bMSH|2\x1c\r"),
             ["<VT>MSH|1<FS><VT>MSH|2<FS><CR>"]
+        );
+    }
+
+    #[test]
+    fn a_long_segment_goes_on_in_the_next_line() {
+        let field = "x".repeat(WIDTH / 2);
+        let lines = wire(format!("MSH|{field}|{field}|\r").as_bytes());
+        assert_eq!(
+            lines,
+            [format!("MSH|{field}|"), format!("    {field}|<CR>")]
         );
     }
 

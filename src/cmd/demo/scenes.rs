@@ -1,6 +1,5 @@
 //! The five scenes. Each shows what went over the wires and checks the answers.
 
-use super::DEADLINE;
 use super::app::{App, PATH, Seen};
 use super::page::{Page, outline, wire};
 use crate::mllp::{Decoder, Event, More};
@@ -16,24 +15,25 @@ use tokio::time::{Instant, timeout};
 
 // Every name, number and address is made up.
 
-const ADMISSION: &str = "MSH|^~\\&|REGADT|GENHOSP|BRIDGE|CLOUD|20261122101500||ADT^A01^ADT_A01|DEMO-1|P|2.5.1\r\
+const ADMISSION: &str = "MSH|^~\\&|REGADT|HOSP|APP|CLOUD|20261122101500||ADT^A01^ADT_A01|DEMO-1|P|2.5.1\r\
     EVN|A01|20261122101500\r\
-    PID|1||4711^^^GENHOSP^MR||MUSTER^ERIKA||19700131|F\r\
+    PID|1||4711^^^HOSP^MR||MUSTER^ERIKA||19700131|F\r\
     PV1|1|I|WARD4^101^B\r";
 
-const WITHOUT_PID3: &str = "MSH|^~\\&|REGADT|GENHOSP|BRIDGE|CLOUD|20261122101700||ADT^A01^ADT_A01|DEMO-2|P|2.5.1\r\
+const WITHOUT_PID3: &str = "MSH|^~\\&|REGADT|HOSP|APP|CLOUD|20261122101700||ADT^A01^ADT_A01|DEMO-2|P|2.5.1\r\
     PID|1||||MUSTER^MAX||19820514|M\r";
 
-const OLD: &str = "MSH|^~\\&|OLDREG|GENHOSP|BRIDGE|CLOUD|199811221018||ADT^A01|DEMO-3|P|2.3\r\
+const OLD: &str = "MSH|^~\\&|OLDREG|HOSP|APP|CLOUD|199811221018||ADT^A01|DEMO-3|P|2.3\r\
     PID|1||||MUSTER^MAX||19820514|M\r";
 
-const RESULT: &str = "MSH|^~\\&|LAB|GENHOSP|BRIDGE|CLOUD|20261122101900||ORU^R01^ORU_R01|DEMO-4|P|2.5.1\r\
-    PID|1||4711^^^GENHOSP^MR||MUSTER^ERIKA\r\
+const RESULT: &str = "MSH|^~\\&|LAB|HOSP|APP|CLOUD|20261122101900||ORU^R01^ORU_R01|DEMO-4|P|2.5.1\r\
+    PID|1||4711^^^HOSP^MR||MUSTER^ERIKA\r\
     OBX|1|NM|2345-7^Glucose^LN||95|mg/dL|70-99|N|||F\r";
 
 /// Junk, segments that end in LF, a block without its last CR, and the next block in the same breath.
-const SLOPPY: &[u8] = b"\0\r\n\x0bMSH|^~\\&|OLDREG|GENHOSP|BRIDGE|CLOUD|20261122102000||ADT^A01|DEMO-5|P|2.4\n\
-    PID|1||4711\n\x1c\x0bMSH|^~\\&|OLDREG|GENHOSP|BRIDGE|CLOUD|20261122102001||ADT^A03|DEMO-6|P|2.4\r\
+const SLOPPY: &[u8] =
+    b"\0\0\n\x0bMSH|^~\\&|OLDREG|HOSP|APP|CLOUD|20261122102000||ADT^A01|DEMO-5|P|2.4\n\
+    PID|1||4711\n\x1c\x0bMSH|^~\\&|OLDREG|HOSP|APP|CLOUD|20261122102001||ADT^A03|DEMO-6|P|2.4\r\
     PID|1||4711\r\x1c\r";
 
 /// What the sloppy sender's deviations are called, and how often each occurs.
@@ -42,6 +42,9 @@ const DEVIATIONS: [(&str, u32); 3] = [
     ("end_without_cr", 1),
     ("lf_terminator", 1),
 ];
+
+/// The configuration's `ack.deadline`: short, because somebody waits for it here.
+pub(super) const DEADLINE: Duration = Duration::from_millis(1200);
 
 /// For things that happen at once on one machine, however busy it is.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -82,16 +85,15 @@ impl Stage {
         let right = scenes.iter().filter(|right| **right).count();
         let summary = format!("{right} of {} as expected", scenes.len());
         let all = right == scenes.len();
+        page.line("\nNext");
+        page.line("   mllp-bridge run --app http://127.0.0.1:8080/hl7   a bridge in front of an app of yours");
+        page.line("   mllp-bridge send 127.0.0.1:2575 FILE              messages of yours, and their answers");
         page.line("");
         page.line(&if all {
             page.paint.good(&summary)
         } else {
             page.paint.bad(&summary)
         });
-        page.line("   Next: mllp-bridge run --app http://127.0.0.1:8080/hl7     in front of an app of yours");
-        page.line(
-            "         mllp-bridge send 127.0.0.1:2575 FILE                  to send it messages",
-        );
         Ok(all)
     }
 
@@ -122,7 +124,7 @@ impl Stage {
         self.page.heading(
             2,
             "A patient without an identifier, and the app refuses",
-            "Problem details (RFC 9457) that name a field become ERR segments, as HL7 2.5 and later write them.",
+            "Problem details (RFC 9457) that name a field become ERR segments.",
         );
         let sent = self.send(WITHOUT_PID3).await?;
         let seen = self.app.take_seen();
@@ -141,7 +143,7 @@ impl Stage {
         self.page.heading(
             3,
             "The same from a sender of 1998",
-            "Before 2.5 an ERR segment looks different, and text stands in MSA-3. The app does nothing for it.",
+            "Before 2.5, ERR looks different and the text stands in MSA-3. The app need not know.",
         );
         let sent = self.send(OLD).await?;
         let seen = self.app.take_seen();
@@ -196,13 +198,13 @@ impl Stage {
         self.page.heading(
             5,
             "A sloppy sender",
-            "Junk before a block, <LF> for <CR>, an end without <CR>: put up with, and counted for the phone call.",
+            "Junk before a block, <LF> for <CR>, an end without <CR>: put up with, and counted.",
         );
         self.page.part("bytes", &wire(SLOPPY));
         let answers = self.send_raw(SLOPPY, [b"DEMO-5", b"DEMO-6"]).await;
         let seen = self.app.take_seen();
         let acks = match &answers {
-            Ok(answers) => answers.iter().flat_map(|answer| msa(answer)).collect(),
+            Ok(answers) => answers.iter().flat_map(msa).collect(),
             Err(error) => vec![format!("{error:#}")],
         };
         self.page.part("ACKs", &acks);

@@ -36,7 +36,7 @@ pub fn judge(response: &Response, body: &[u8], row: Row, asked: Asked<'_>) -> Ou
     };
     if row.verdict == RowVerdict::Accept {
         let is_hl7 = response.content == Content::Hl7 || begins_with(body, b"MSH");
-        if is_hl7 && !(body.is_empty() && !response.cut) {
+        if is_hl7 && (response.cut || !body.is_empty()) {
             return own(response, body, asked);
         }
         if response.cut && response.content == Content::Json {

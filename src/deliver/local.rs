@@ -27,6 +27,10 @@ const PIECE: usize = 256 * 1024;
 
 /// The body of a request.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives on the stack of one exchange"
+)]
 pub enum Body<'b, 'm> {
     /// All of it.
     Whole(&'b [u8]),

@@ -57,6 +57,15 @@ pub fn judge(response: &Response, body: &[u8], row: Row, asked: Asked<'_>) -> Ou
             ..Fault::default()
         });
     }
+    // Apps that speak HL7 over HTTP send their AE and AR with a 4xx or 5xx. A positive one is not believed here.
+    let settled = matches!(row.verdict, RowVerdict::Error | RowVerdict::Reject);
+    if settled
+        && begins_with(body, b"MSH")
+        && let refused @ Outcome::Rejected(Rejection { own: Some(_), .. }) =
+            own(response, body, asked)
+    {
+        return refused;
+    }
     match row.verdict {
         RowVerdict::Unavailable => Outcome::Unavailable(Failure {
             reason: Attempt::Status,
@@ -391,6 +400,32 @@ mod tests {
         assert!(matches!(
             judge_body(200, Content::Hl7, ""),
             Outcome::Accepted(Answer { own: None, .. })
+        ));
+    }
+
+    #[test]
+    fn a_negative_acknowledgement_on_an_error_status_is_the_apps_own() {
+        let negative = "MSH|^~\\&|A|B|C|D|2026||ACK|1|P|2.5\rMSA|AR|7\r";
+        match judge_body(500, Content::Hl7, negative) {
+            Outcome::Rejected(Rejection {
+                own: Some(own),
+                unsupported: true,
+                ..
+            }) => {
+                assert_eq!(own, negative.as_bytes());
+            }
+            other => panic!("{other:?}"),
+        }
+        let positive = negative.replace("AR", "AA");
+        let text = " 207  the application answered HTTP 500";
+        assert_eq!(faults_of(judge_body(500, Content::Hl7, &positive)), [text]);
+        assert_eq!(
+            faults_of(judge_body(500, Content::Hl7, &negative.replace("|7", "|8"))),
+            [text]
+        );
+        assert!(matches!(
+            judge_body(503, Content::Hl7, negative),
+            Outcome::Unavailable(_)
         ));
     }
 

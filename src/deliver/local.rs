@@ -18,7 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::Instant;
 
@@ -203,7 +203,7 @@ pub async fn probe(url: &AppUrl, timeout: Duration) -> Result<(), Attempt> {
 
 /// Sends the request and listens while it does: an app may answer before it has read everything (413), and whether
 /// or not it then closes, it may never read the rest.
-async fn converse<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
+async fn converse<R: response::Source, W: AsyncWrite + Unpin>(
     mut read: R,
     mut write: W,
     head: &[u8],

@@ -24,6 +24,8 @@ impl Client {
             .pool_idle_timeout(idle)
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)
+            // The app is where the configuration says, whatever the environment says of proxies.
+            .no_proxy()
             .http1_only()
             .build()?;
         Ok(Self { inner })

@@ -13,6 +13,7 @@ use super::exchange::{Parts, Reply, exchange};
 use super::frame::Frame;
 use super::input::Input;
 use super::shared::{Live, Shared};
+use crate::config::Framing;
 use crate::deliver::Delivery;
 use crate::mllp::sniff::Foreign;
 use crate::mllp::{Decoder, Event, More, Wait};
@@ -38,6 +39,8 @@ pub struct Connection<'s> {
     stream: TcpStream,
     shared: &'s Shared,
     live: Arc<Live>,
+    /// A reload of the block characters is for new connections.
+    framing: Framing,
     peer: String,
     input: Input,
     delivery: Delivery,
@@ -64,6 +67,7 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Clos
     let mut connection = Connection {
         stream,
         shared,
+        framing: session.framing,
         peer: peer.ip().to_canonical().to_string(),
         input: Input::new(decoder),
         delivery: Delivery::default(),
@@ -121,6 +125,7 @@ impl Connection<'_> {
             live: &self.live,
             delivery: &mut self.delivery,
             alarm: &mut self.alarm,
+            framing: self.framing,
             peer: &self.peer,
             deviations: &mut self.deviations,
         };
@@ -268,7 +273,7 @@ impl Connection<'_> {
         let frame = self.frame_began.map(|began| began + limits.frame_timeout);
         match wait {
             Wait::AfterEnd => {
-                let idle = self.active + self.live.session.framing.end_idle;
+                let idle = self.active + self.framing.end_idle;
                 (Some(idle), Expired::AfterEnd)
             }
             Wait::Data => (frame, Expired::Closed(Closed::FrameTimeout)),

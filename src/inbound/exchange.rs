@@ -4,6 +4,7 @@ use super::admit::{admit, answer_charset, not_er7, warnings};
 use super::frame::Frame;
 use super::shared::{Live, Shared};
 use super::told::{refused, settle};
+use crate::config::Framing;
 use crate::deliver::{Delivery, Exchange, Space};
 use crate::envelope::{EventId, Source};
 use crate::hl7::ack::{Ack, code};
@@ -34,6 +35,8 @@ pub struct Parts<'c, 'm> {
     pub delivery: &'c mut Delivery,
     /// Timer.
     pub alarm: &'c mut Alarm,
+    /// The connection's block characters: those it was opened with.
+    pub framing: Framing,
     /// The peer's IP address.
     pub peer: &'c str,
     /// Deviations of this message; the connection counts and logs them.
@@ -52,6 +55,7 @@ pub async fn exchange<'m>(
         live,
         delivery,
         alarm,
+        framing,
         peer,
         deviations,
     } = parts;
@@ -99,7 +103,7 @@ pub async fn exchange<'m>(
             };
             let exchange = Exchange {
                 source,
-                framing: live.session.framing,
+                framing,
                 deadline: started + live.session.ack.deadline,
                 drain: &shared.drain,
                 metrics: &shared.metrics,
@@ -119,7 +123,6 @@ pub async fn exchange<'m>(
         record.unanswered(Label::Unavailable);
         return Reply::Close(Closed::Unavailable);
     };
-    let framing = live.session.framing;
     frame_into(ack, framing.start, framing.end, |out| match &told.own {
         Some(own) => out.extend_from_slice(own),
         None => Ack {

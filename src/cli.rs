@@ -42,7 +42,14 @@ Examples:
 Examples:
   mllp-bridge convert adt.hl7
   mllp-bridge convert --get PID-5.1 adt.hl7
-  mllp-bridge convert adt.hl7 | mllp-bridge convert --to er7 -")]
+  mllp-bridge convert adt.hl7 | mllp-bridge convert --to er7 -
+
+One envelope a line, as a listener with default settings would make it. What only a connection knows is made up: the
+listener is called \"convert\", the peer is 127.0.0.1, and the time is now. A message that the bridge would refuse is
+named with the reason, the others are converted, and the exit code is 1.
+
+Places are SEGMENT[n]-FIELD[repetition].COMPONENT.SUBCOMPONENT, each number from 1: PID-3, PID-3[2].4.1, OBX[3]-5. A
+hyphen or a dot may stand before the field.")]
     Convert(ConvertArgs),
     /// Check a configuration: every error at once, or what is in force
     #[command(after_help = "Example:\n  mllp-bridge check --config bridge.yaml")]
@@ -149,13 +156,13 @@ fn positive(text: &str) -> Result<f64, String> {
 /// `convert`.
 #[derive(Debug, Args)]
 pub struct ConvertArgs {
-    /// Files with messages (or, with --to er7, envelopes), or - for standard input
+    /// Files with one or more messages (or, with --to er7, envelopes), or - for standard input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// What to make of them
     #[arg(long, value_enum, default_value_t = Target::Envelope)]
     pub to: Target,
-    /// Print the value at this place instead, like PID-3.1 or OBX[2]-5
+    /// Print each message's value at this place instead, raw, one a line, like PID-3.1 or OBX[2]-5
     #[arg(long, value_name = "PATH", conflicts_with = "to")]
     pub get: Option<String>,
     /// Leave the parsed segments out

@@ -295,8 +295,10 @@ impl<'a> Walker<'a> {
             sink.put(b"\"");
         }
         sink.put(b",\"fields\":{");
-        let id = self.bytes.get(at.saturating_sub(3)..at).unwrap_or_default();
-        let begins_line = at == 3 || at > 3 && matches!(self.bytes[at - 4], CR | LF);
+        let (before, id) = self.bytes[..at].split_at(at.saturating_sub(3));
+        // An LF before the ID is a part of it, unless it ends segments or follows a CR.
+        let line_end = before.iter().rposition(|byte| *byte != LF || self.lf_ends);
+        let begins_line = line_end.is_none_or(|end| matches!(before[end], CR | LF));
         if !begins_line || !matches!(id, b"MSH" | b"BHS" | b"FHS") {
             self.next_field(1);
             return;

@@ -9,10 +9,9 @@ pub fn messages(file: &[u8]) -> Vec<Range<usize>> {
     let mut starts: Vec<usize> = memmem::find_iter(file, b"MSH")
         .filter(|at| is_start(file, *at))
         .collect();
-    // A start byte inside a message that began without one is a fault of that message, and not the start of a block:
-    // what stands before it would be lost.
-    let first_block = memchr::memchr(0x0B, file);
-    if first_block.is_some_and(|block| starts.first().is_none_or(|start| block < *start)) {
+    // A VT further on is text: some senders write line breaks so.
+    let text = starts.first().copied().unwrap_or(file.len());
+    if file[..text].contains(&0x0B) {
         return blocks(file);
     }
     // A batch is one thing: its messages are not taken out of it.
@@ -46,9 +45,11 @@ fn blocks(file: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(start) = memchr::memchr(0x0B, &file[at..]).map(|start| at + start + 1) {
-        let end = memmem::find(&file[start..], b"\x1c\r")
-            .or_else(|| memchr::memchr(0x1C, &file[start..]));
-        let end = end.map_or(file.len(), |end| start + end);
+        // Not beyond the next block, whatever ends this one.
+        let next = memchr::memchr(0x0B, &file[start..]).map_or(file.len(), |next| start + next);
+        let block = &file[start..next];
+        let end = memmem::find(block, b"\x1c\r").or_else(|| memchr::memrchr(0x1C, block));
+        let end = end.map_or(next, |end| start + end);
         found.push(start..end);
         at = end;
     }
@@ -110,6 +111,15 @@ mod tests {
         assert_eq!(
             split(b"MSH|1\rOBX|a\x0bb\rMSH|2\r"),
             ["MSH|1\rOBX|a\x0bb\r", "MSH|2\r"]
+        );
+        assert_eq!(
+            split(b"\x0bMSH|1\r\x1c\n\x0bMSH|2\r\x1c\x0bMSH|3\r\x1c\r"),
+            ["MSH|1\r", "MSH|2\r", "MSH|3\r"]
+        );
+        assert_eq!(
+            split(b"MSH|1\rNTE|a\x0bb\rMSH|2\r"),
+            ["MSH|1\rNTE|a\x0bb\r", "MSH|2\r"],
+            "a VT in text"
         );
         assert_eq!(split(b"MSH|1"), ["MSH|1"]);
         assert_eq!(

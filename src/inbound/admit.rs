@@ -61,26 +61,12 @@ fn note(header: &Header<'_>, deviations: &mut Vec<Deviation>) {
     }
 }
 
-/// Whether a second message begins in the same block: to deliver both as one would mix two patients.
+/// Whether a second message begins in the same block: to deliver both as one would mix two patients. Whatever ends this
+/// message's segments: files are put together from parts, and in text the field separator would be escaped.
 fn holds_another(message: &[u8], header: &Header<'_>) -> bool {
-    let field = header.delimiters.field;
+    let start = [b'M', b'S', b'H', header.delimiters.field];
     let body = message.get(header.leading + 4..).unwrap_or_default();
-    let end = if header.terminator == Terminator::Lf {
-        b'\n'
-    } else {
-        b'\r'
-    };
-    [
-        [end, b'M', b'S', b'H', field],
-        [b'\n', b'M', b'S', b'H', field],
-    ]
-    .iter()
-    .take(if header.terminator == Terminator::CrLf {
-        2
-    } else {
-        1
-    })
-    .any(|needle| memmem::find(body, needle).is_some())
+    memmem::find_iter(body, &start).any(|at| at > 0 && matches!(body[at - 1], b'\r' | b'\n'))
 }
 
 /// Why a block is not taken whose header cannot even be read.

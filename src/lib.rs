@@ -35,5 +35,6 @@ pub mod hl7;
 pub mod inbound;
 pub mod mllp;
 pub mod net;
+pub mod outbound;
 pub mod runtime;
 pub mod telemetry;

@@ -16,7 +16,7 @@ use super::shared::{Live, Shared};
 use crate::deliver::Delivery;
 use crate::mllp::sniff::Foreign;
 use crate::mllp::{Decoder, Event, More, Wait};
-use crate::runtime::{Alarm, Clock, Scratch};
+use crate::runtime::{Alarm, Scratch};
 use crate::telemetry::labels::{Closed, Deviation, Label};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -42,7 +42,6 @@ pub struct Connection<'s> {
     input: Input,
     delivery: Delivery,
     alarm: Alarm,
-    clock: Clock,
     /// When the last byte came or went.
     active: Instant,
     /// When the block began that is being read.
@@ -69,7 +68,6 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Clos
         input: Input::new(decoder),
         delivery: Delivery::default(),
         alarm: Alarm::default(),
-        clock: Clock::default(),
         active: Instant::now(),
         frame_began: None,
         received_any: false,
@@ -79,7 +77,7 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Clos
     };
     let closed = connection.run().await;
     if !matches!(closed, Closed::Peer | Closed::Probe | Closed::Error) {
-        connection.close().await;
+        Box::pin(connection.close()).await;
     }
     closed
 }
@@ -98,7 +96,8 @@ impl Connection<'_> {
             // Settings may have been reloaded since the last message.
             self.live = self.shared.live();
             let scratch = scratch.get_or_insert_default();
-            if let Err(closed) = self.answer(&frame, scratch).await {
+            // On the heap while it lasts: an exchange is many times the size of a connection that waits.
+            if let Err(closed) = Box::pin(self.answer(&frame, scratch)).await {
                 return closed;
             }
             if drain.is_draining() {
@@ -122,7 +121,6 @@ impl Connection<'_> {
             live: &self.live,
             delivery: &mut self.delivery,
             alarm: &mut self.alarm,
-            clock: &mut self.clock,
             peer: &self.peer,
             deviations: &mut self.deviations,
         };
@@ -198,9 +196,8 @@ impl Connection<'_> {
             .as_mut()
             .is_none_or(|scratch| self.input.compact(&mut scratch.input));
         let between = wait == Wait::Start && empty && !self.input.decoder().in_block();
-        if between && let Some(scratch) = scratch.take() {
-            // Nothing is held while nothing comes.
-            self.shared.buffers.give(scratch);
+        if between {
+            self.rest(scratch);
         }
         if wait != Wait::Start && self.frame_began.is_none() {
             self.frame_began = Some(Instant::now());
@@ -237,6 +234,8 @@ impl Connection<'_> {
                 return Err(Closed::FrameTimeout);
             }
             match self.input.read(&self.stream, buffer) {
+                // A new socket counts as ready until it has been read from once.
+                Ok(None) if between => self.rest(scratch),
                 Ok(None) => {}
                 Ok(Some(0)) => return Ok(More::Eof),
                 Ok(Some(count)) => {
@@ -253,6 +252,13 @@ impl Connection<'_> {
                     return Err(Closed::Error);
                 }
             }
+        }
+    }
+
+    /// Nothing is held while nothing comes.
+    fn rest(&self, scratch: &mut Option<Scratch>) {
+        if let Some(scratch) = scratch.take() {
+            self.shared.buffers.give(scratch);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::envelope::{EventId, Source};
 use crate::hl7::ack::{Ack, code};
 use crate::hl7::{Payload, peek};
 use crate::mllp::frame_into;
-use crate::runtime::{Alarm, Clock, Scratch};
+use crate::runtime::{Alarm, Scratch};
 use crate::telemetry::ExchangeRecord;
 use crate::telemetry::labels::{Closed, Deviation, Outcome as Label};
 use tokio::time::Instant;
@@ -34,8 +34,6 @@ pub struct Parts<'c, 'm> {
     pub delivery: &'c mut Delivery,
     /// Timer.
     pub alarm: &'c mut Alarm,
-    /// Time of day.
-    pub clock: &'c mut Clock,
     /// The peer's IP address.
     pub peer: &'c str,
     /// Deviations of this message; the connection counts and logs them.
@@ -54,19 +52,19 @@ pub async fn exchange<'m>(
         live,
         delivery,
         alarm,
-        clock,
         peer,
         deviations,
     } = parts;
-    let mut record = ExchangeRecord::begin(&shared.metrics, started);
-    shared.metrics.last_message.set(clock.tick());
     let Scratch {
         input,
         head,
         body,
         response,
         ack,
+        clock,
     } = scratch;
+    let mut record = ExchangeRecord::begin(&shared.metrics, started);
+    shared.metrics.last_message.set(clock.tick());
     let message = match frame {
         Frame::Whole(range) => &input[range.clone()],
         Frame::Oversized(head) => head,

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use mllp_bridge::cli::Cli;
@@ -19,12 +19,15 @@ use mllp_bridge::telemetry::Metrics;
 use mllp_bridge::telemetry::labels::{
     AckLabel, Attempt, Closed, Deviation, Label, Outcome, Refusal, Reload,
 };
+use page::{anchors, blocks, code_spans, links, normal, split};
 use serde_json::Value;
 use support::app::TestApp;
 use support::bridge::Bridge;
 use support::messages::frame;
 use support::peer::RawPeer;
 
+mod page;
+#[path = "../support/mod.rs"]
 mod support;
 
 /// Linked to, and made by somebody else: may be missing until it arrives. To be emptied then.
@@ -40,7 +43,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Every Markdown file of the repository, as (path, text).
+/// Every Markdown file of the repository, as (path, text); but for those under tests/, which are parts of others.
 fn pages() -> Vec<(String, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder") {
@@ -50,7 +53,8 @@ fn pages() -> Vec<(String, String)> {
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned();
-            if path.is_dir() && !name.starts_with('.') && name != "target" {
+            let skipped = name.starts_with('.') || name == "target" || name == "tests";
+            if path.is_dir() && !skipped {
                 walk(&path, found);
             } else if name.ends_with(".md") {
                 found.push(path);
@@ -80,110 +84,6 @@ fn assert_none(faults: &[String]) {
         faults.len(),
         faults.join("\n  ")
     );
-}
-
-// What a page consists of.
-
-/// A fenced block: its language, the number of its first line, its text.
-struct Fenced {
-    language: String,
-    line: usize,
-    text: String,
-}
-
-/// Fenced blocks, and the lines outside of them.
-fn split(page: &str) -> (Vec<Fenced>, Vec<&str>) {
-    let mut blocks: Vec<Fenced> = Vec::new();
-    let mut prose = Vec::new();
-    let mut open = false;
-    for (number, line) in page.lines().enumerate() {
-        if let Some(language) = line.trim_start().strip_prefix("```") {
-            open = !open;
-            if open {
-                blocks.push(Fenced {
-                    language: language.trim().to_owned(),
-                    line: number + 2,
-                    text: String::new(),
-                });
-            }
-        } else if let (true, Some(block)) = (open, blocks.last_mut()) {
-            block.text.push_str(line);
-            block.text.push('\n');
-        } else {
-            prose.push(line);
-        }
-    }
-    assert!(!open, "a fenced block that does not end");
-    (blocks, prose)
-}
-
-fn blocks(page: &str, language: &str) -> Vec<Fenced> {
-    let (mut blocks, _) = split(page);
-    blocks.retain(|block| block.language == language);
-    blocks
-}
-
-/// What stands between back-ticks outside of fenced blocks.
-fn code_spans(page: &str) -> Vec<String> {
-    let (_, prose) = split(page);
-    let prose = prose.join("\n");
-    prose
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .map(str::to_owned)
-        .collect()
-}
-
-/// Targets of the links outside of code.
-fn links(page: &str) -> Vec<String> {
-    let (_, prose) = split(page);
-    let prose = prose.join("\n");
-    let prose: String = prose.split('`').step_by(2).collect();
-    let mut rest = prose.as_str();
-    let mut found = Vec::new();
-    while let Some((_, after)) = rest.split_once("](") {
-        let (target, after) = after.split_once(')').unwrap_or((after, ""));
-        found.push(target.to_owned());
-        rest = after;
-    }
-    found
-}
-
-/// The anchors of a page's headings, as GitHub makes them.
-fn anchors(page: &str) -> BTreeSet<String> {
-    let (_, prose) = split(page);
-    let mut found = BTreeSet::new();
-    for heading in prose.iter().filter(|line| line.starts_with('#')) {
-        let text = heading.trim_start_matches('#').trim().to_lowercase();
-        let kept = text
-            .chars()
-            .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-        let base: String = kept.map(|c| if c == ' ' { '-' } else { c }).collect();
-        let mut anchor = base.clone();
-        for number in 1.. {
-            if found.insert(anchor) {
-                break;
-            }
-            anchor = format!("{base}-{number}");
-        }
-    }
-    found
-}
-
-/// `docs/adr/../wire.md` without its dots.
-fn normal(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => {
-                out.pop();
-            }
-            Component::CurDir => {}
-            other => out.push(other),
-        }
-    }
-    out
 }
 
 // Links.

@@ -429,11 +429,12 @@ fn every_json_block_can_be_read() {
 /// The text block that stands before each JSON block of a page: a message, and what the app gets of it.
 fn shown_in_envelope_md() -> Vec<(String, Value)> {
     let (all, _) = split(&read("docs/envelope.md"));
-    let pairs = all.windows(2).filter_map(|pair| {
-        (pair[0].language == "text" && pair[1].language == "json").then(|| {
-            let json = serde_json::from_str(&pair[1].text).expect("JSON");
-            (pair[0].text.replace('\n', "\r"), json)
-        })
+    let pairs = all
+        .windows(2)
+        .filter(|pair| pair[0].language == "text" && pair[1].language == "json");
+    let pairs = pairs.map(|pair| {
+        let json = serde_json::from_str(&pair[1].text).expect("JSON");
+        (pair[0].text.replace('\n', "\r"), json)
     });
     pairs.collect()
 }

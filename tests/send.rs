@@ -239,7 +239,7 @@ fn what_is_not_hl7_is_closed_without_an_answer_and_the_rest_goes_on() {
 fn block_characters_in_a_message_are_refused_before_they_are_sent() {
     let app = TestApp::start();
     let bridge = Bridge::for_app(&app.url());
-    let broken = adt("ONE").replace("Free text", "Free \x1c text");
+    let broken = adt("ONE").replace("Free text", "Free \x0b text");
     let run = send_text(
         bridge.address(),
         &["--output", "json"],

@@ -28,13 +28,17 @@ pub struct Asked<'a> {
 /// The outcome of one answer. An [`Outcome::Unavailable`] is for the caller to try again.
 pub fn judge(response: &Response, body: &[u8], row: Row, asked: Asked<'_>) -> Outcome {
     let json = match response.content {
-        Content::Json if !body.is_empty() => serde_json::from_slice::<Value>(body).ok(),
-        _ => None,
+        Content::Json => serde_json::from_slice::<Value>(body).ok(),
+        Content::Other if begins_with(body, b"{") => serde_json::from_slice::<Value>(body).ok(),
+        Content::Hl7 | Content::Other => None,
     };
     if row.verdict == RowVerdict::Accept {
-        let is_hl7 = response.content == Content::Hl7 || body.starts_with(b"MSH");
-        if is_hl7 && !(body.is_empty() && !response.cut) {
+        let is_hl7 = response.content == Content::Hl7 || begins_with(body, b"MSH");
+        if is_hl7 && (response.cut || !body.is_empty()) {
             return own(response, body, asked);
+        }
+        if response.cut && response.content == Content::Json {
+            return too_large(response.status);
         }
         return match json.as_ref().and_then(|json| json.get("ack")) {
             Some(ack) => built(ack, response.status),
@@ -84,12 +88,25 @@ fn app_fault(text: &str, status: u16) -> Outcome {
     rejected(false, vec![fault], status)
 }
 
+/// What it says cannot be known, so it is not taken for a yes.
+fn too_large(status: u16) -> Outcome {
+    app_fault(
+        "the application's answer is larger than max_response_bytes",
+        status,
+    )
+}
+
+/// Whether a body is of a kind, whatever its type was said to be: apps forget the type, and some put a line break, a byte order
+/// mark or MLLP's own start before it. A refusal in such a body must not be taken for a plain 2xx.
+fn begins_with(body: &[u8], kind: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let begin = body.iter().position(|byte| *byte > b' ');
+    begin.is_some_and(|begin| body[begin..].starts_with(kind))
+}
+
 fn own(response: &Response, body: &[u8], asked: Asked<'_>) -> Outcome {
     if response.cut {
-        return app_fault(
-            "the application's answer is larger than max_response_bytes",
-            response.status,
-        );
+        return too_large(response.status);
     }
     let own = Some(body.to_vec());
     match own_ack::check(
@@ -366,6 +383,11 @@ mod tests {
             faults_of(judge_body(200, Content::Hl7, &foreign)),
             [" 207  MSA-2 of the application's answer is not the message's control ID"]
         );
+        let framed = format!("\x0b{ack}\x1c\r");
+        assert_eq!(
+            faults_of(judge_body(200, Content::Other, &framed)),
+            [" 207  the application's answer holds a byte that MLLP uses to mark a block"]
+        );
         assert!(matches!(
             judge_body(200, Content::Hl7, ""),
             Outcome::Accepted(Answer { own: None, .. })
@@ -376,6 +398,11 @@ mod tests {
     fn an_answer_that_says_how_to_acknowledge() {
         let built = |body| judge_body(200, Content::Json, body);
         assert!(matches!(built("{}"), Outcome::Accepted(_)));
+        let untyped = judge_body(200, Content::Other, "\n {\"ack\":{\"code\":\"AE\"}}");
+        assert_eq!(
+            faults_of(untyped),
+            [" 207  the application refused the message"]
+        );
         match built(r#"{"ack":{"code":"AA","text":"filed"}}"#) {
             Outcome::Accepted(Answer { text, .. }) => assert_eq!(text.as_deref(), Some("filed")),
             other => panic!("{other:?}"),

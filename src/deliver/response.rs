@@ -216,6 +216,8 @@ fn parse_head(buffer: &[u8]) -> Result<Option<Head>, Attempt> {
             _ => {}
         }
     }
+    // After 101 it speaks something else, and two lengths are two opinions of where the answer ends.
+    response.reusable &= status != 101 && !(chunked && length.is_some());
     let framing = match (status, chunked, length) {
         (204 | 304, _, _) | (100..200, _, _) => Framing::Length(0),
         (_, true, _) => Framing::Chunked,
@@ -292,6 +294,20 @@ mod tests {
                 "HTTP/1.1 200 OK\r\n\r\nuntil the end",
                 200,
                 "until the end",
+                false,
+                false,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                200,
+                "",
+                false,
+                false,
+            ),
+            (
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n",
+                101,
+                "",
                 false,
                 false,
             ),

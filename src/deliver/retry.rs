@@ -270,7 +270,10 @@ fn wait_before(retry: Retry, attempts: u32, retry_after: Option<Duration>) -> Du
 
 /// Waits before the next attempt; `false` if the deadline leaves no time for one.
 async fn pause(exchange: &Exchange<'_>, wait: Duration) -> bool {
-    let until = Instant::now() + wait;
+    // An app may ask for more time than a clock can hold.
+    let Some(until) = Instant::now().checked_add(wait) else {
+        return false;
+    };
     let in_time = |phase: Phase| match phase {
         Phase::Running => until < exchange.deadline,
         Phase::Draining(cut) => until < exchange.deadline && until + DRAIN_MARGIN < cut,

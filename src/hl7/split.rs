@@ -6,12 +6,15 @@ use std::ops::Range;
 
 /// Where each message of a file stands. Blank lines between messages, and block characters around them, belong to none.
 pub fn messages(file: &[u8]) -> Vec<Range<usize>> {
-    if file.contains(&0x0B) {
-        return blocks(file);
-    }
     let mut starts: Vec<usize> = memmem::find_iter(file, b"MSH")
         .filter(|at| is_start(file, *at))
         .collect();
+    // A start byte inside a message that began without one is a fault of that message, and not the start of a block:
+    // what stands before it would be lost.
+    let first_block = memchr::memchr(0x0B, file);
+    if first_block.is_some_and(|block| starts.first().is_none_or(|start| block < *start)) {
+        return blocks(file);
+    }
     // A batch is one thing: its messages are not taken out of it.
     let first = starts.first().copied().unwrap_or(file.len());
     if let Payload::Batch(_) = peek(file) {
@@ -103,6 +106,11 @@ mod tests {
             ["MSH|1\r", "MSH|2\r"]
         );
         assert_eq!(split(b"\x0bMSH|1\r"), ["MSH|1\r"]);
+        assert_eq!(split(b"junk\n\x0bMSH|1\r\x1c\r"), ["MSH|1\r"]);
+        assert_eq!(
+            split(b"MSH|1\rOBX|a\x0bb\rMSH|2\r"),
+            ["MSH|1\rOBX|a\x0bb\r", "MSH|2\r"]
+        );
         assert_eq!(split(b"MSH|1"), ["MSH|1"]);
         assert_eq!(
             split(b"BHS|^~\\&|\rMSH|1\rMSH|2\rBTS|2\r"),

@@ -130,7 +130,7 @@ impl Shared {
         let micros = || now.duration_since(started).as_micros() as u64;
         match outcome {
             Outcome::Accepted(_) => {
-                tracing::debug!(listener = %self.name, peer, message = ?id, micros = micros(), "accepted");
+                tracing::debug!(listener = %self.name, peer, message_id = ?id, micros = micros(), "accepted");
             }
             Outcome::Rejected(rejection) => {
                 if let Some(suppressed) = pass() {

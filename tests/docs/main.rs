@@ -292,6 +292,37 @@ fn a_missing_and_an_invented_label_are_found() {
     );
 }
 
+/// The message of each log line in a source: the last text of a `tracing` macro's arguments.
+fn log_messages(source: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for level in ["error", "warn", "info", "debug", "trace"] {
+        for call in source.split(&format!("tracing::{level}!(")).skip(1) {
+            let arguments = call.split(");").next().unwrap_or_default();
+            let text = arguments.split('"').skip(1).step_by(2).last();
+            found.extend(text.map(str::to_owned));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_log_line_is_explained() {
+    let mut all = String::new();
+    sources(&root().join("src"), &mut all);
+    let messages = log_messages(&all);
+    assert!(messages.len() > 10, "only {messages:?}");
+    let spans = code_spans(&read("docs/troubleshooting.md"));
+    let mut missing = messages;
+    missing.retain(|message| !spans.contains(message));
+    assert_eq!(missing, [""; 0]);
+}
+
+#[test]
+fn a_log_line_is_found_in_a_source() {
+    let source = "tracing::warn!(a = %b, reason = \"x\", \"it broke\");\ntracing::info!(\"done\");";
+    assert_eq!(log_messages(source), ["it broke", "done"]);
+}
+
 // Configuration and commands.
 
 /// Keys in code spans that are written like configuration keys and are none. `reference` is docs/config.md.

@@ -108,7 +108,7 @@ pub struct DemoArgs {
 #[derive(Debug, Args)]
 pub struct SendArgs {
     /// MLLP server, host:port
-    #[arg(value_name = "ADDR")]
+    #[arg(value_name = "ADDR", value_parser = endpoint)]
     pub address: String,
     /// Files or directories with messages, or - for standard input; a file may hold several messages
     #[arg(value_name = "FILE", required = true)]
@@ -120,10 +120,10 @@ pub struct SendArgs {
     #[arg(long, short, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
     /// At most this many messages a second, over all connections
-    #[arg(long, value_name = "PER_SECOND")]
+    #[arg(long, value_name = "PER_SECOND", value_parser = positive)]
     pub rate: Option<f64>,
     /// How long to wait for each answer, in seconds
-    #[arg(long, default_value_t = 30.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 30.0, value_name = "SECONDS", value_parser = positive)]
     pub timeout: f64,
     /// One line for every message
     #[arg(long, short)]
@@ -131,6 +131,26 @@ pub struct SendArgs {
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
+}
+
+/// `host:port`; an IPv6 address stands in brackets.
+fn endpoint(text: &str) -> Result<String, String> {
+    match text.rsplit_once(':') {
+        Some((host, port))
+            if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => Err("write it as host:port, like 127.0.0.1:2575".into()),
+    }
+}
+
+/// More than nothing, and little enough to count with: a thousand million, or 30 years of seconds.
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(number) if (1e-6..=1e9).contains(&number) => Ok(number),
+        _ => Err("must be a number greater than 0".into()),
+    }
 }
 
 /// `convert`.
@@ -142,7 +162,7 @@ pub struct ConvertArgs {
     /// What to make of them
     #[arg(long, value_enum, default_value_t = Target::Envelope)]
     pub to: Target,
-    /// Print each message's value at this place instead, raw, one a line, like PID-3.1 or OBX[2]-5
+    /// Print each message's value at this place instead, raw, one a line, like PID-3.1
     #[arg(long, value_name = "PATH", conflicts_with = "to")]
     pub get: Option<String>,
     /// Leave the parsed segments out

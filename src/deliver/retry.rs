@@ -21,6 +21,8 @@ use tokio::time::{Instant, sleep_until};
 const WHOLE: usize = 4 * 1024 * 1024;
 /// Pieces for the first of the two.
 const PIECE: usize = 256 * 1024;
+/// An attempt with less time than this would fail for want of it, and might have reached the app all the same.
+const MIN_ATTEMPT: Duration = Duration::from_millis(50);
 /// Left of a drain's time to write the last ACK.
 const DRAIN_MARGIN: Duration = Duration::from_millis(250);
 
@@ -270,10 +272,15 @@ fn wait_before(retry: Retry, attempts: u32, retry_after: Option<Duration>) -> Du
 
 /// Waits before the next attempt; `false` if the deadline leaves no time for one.
 async fn pause(exchange: &Exchange<'_>, wait: Duration) -> bool {
-    let until = Instant::now() + wait;
+    // An app may ask for more time than a clock can hold.
+    let Some(until) = Instant::now().checked_add(wait) else {
+        return false;
+    };
     let in_time = |phase: Phase| match phase {
-        Phase::Running => until < exchange.deadline,
-        Phase::Draining(cut) => until < exchange.deadline && until + DRAIN_MARGIN < cut,
+        Phase::Running => until + MIN_ATTEMPT < exchange.deadline,
+        Phase::Draining(cut) => {
+            until + MIN_ATTEMPT < exchange.deadline && until + DRAIN_MARGIN < cut
+        }
     };
     let phase = exchange.drain.phase();
     if !in_time(phase) {

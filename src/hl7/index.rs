@@ -43,10 +43,8 @@ impl<'a> Index<'a> {
         };
         index.segments.reserve(bytes.len() / 64);
         index.ends.reserve(bytes.len() / 8);
-        let needles = match header.terminator {
-            Terminator::Lf => Needles::new([field, CR, LF]),
-            Terminator::Cr | Terminator::CrLf => Needles::new([field, CR]),
-        };
+        let lf = (header.terminator == Terminator::Lf).then_some(LF);
+        let needles = Needles::<3>::new(field, [CR].into_iter().chain(lf));
         let mut start = 0;
         let mut first = 0;
         for at in Scanner::new(bytes, needles, 0) {

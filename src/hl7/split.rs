@@ -107,6 +107,11 @@ mod tests {
             ["MSH|1\r", "MSH|2\r"]
         );
         assert_eq!(split(b"\x0bMSH|1\r"), ["MSH|1\r"]);
+        assert_eq!(split(b"junk\n\x0bMSH|1\r\x1c\r"), ["MSH|1\r"]);
+        assert_eq!(
+            split(b"MSH|1\rOBX|a\x0bb\rMSH|2\r"),
+            ["MSH|1\rOBX|a\x0bb\r", "MSH|2\r"]
+        );
         assert_eq!(
             split(b"\x0bMSH|1\r\x1c\n\x0bMSH|2\r\x1c\x0bMSH|3\r\x1c\r"),
             ["MSH|1\r", "MSH|2\r", "MSH|3\r"]

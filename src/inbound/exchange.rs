@@ -4,12 +4,13 @@ use super::admit::{admit, answer_charset, not_er7, warnings};
 use super::frame::Frame;
 use super::shared::{Live, Shared};
 use super::told::{refused, settle};
+use crate::config::Framing;
 use crate::deliver::{Delivery, Exchange, Space};
 use crate::envelope::{EventId, Source};
 use crate::hl7::ack::{Ack, code};
 use crate::hl7::{Payload, peek};
 use crate::mllp::frame_into;
-use crate::runtime::{Alarm, Clock, Scratch};
+use crate::runtime::{Alarm, Scratch};
 use crate::telemetry::ExchangeRecord;
 use crate::telemetry::labels::{Closed, Deviation, Outcome as Label};
 use tokio::time::Instant;
@@ -34,8 +35,8 @@ pub struct Parts<'c, 'm> {
     pub delivery: &'c mut Delivery,
     /// Timer.
     pub alarm: &'c mut Alarm,
-    /// Time of day.
-    pub clock: &'c mut Clock,
+    /// The connection's block characters: those it was opened with.
+    pub framing: Framing,
     /// The peer's IP address.
     pub peer: &'c str,
     /// Deviations of this message; the connection counts and logs them.
@@ -54,19 +55,20 @@ pub async fn exchange<'m>(
         live,
         delivery,
         alarm,
-        clock,
+        framing,
         peer,
         deviations,
     } = parts;
-    let mut record = ExchangeRecord::begin(&shared.metrics, started);
-    shared.metrics.last_message.set(clock.tick());
     let Scratch {
         input,
         head,
         body,
         response,
         ack,
+        clock,
     } = scratch;
+    let mut record = ExchangeRecord::begin(&shared.metrics, started);
+    shared.metrics.last_message.set(clock.tick());
     let message = match frame {
         Frame::Whole(range) => &input[range.clone()],
         Frame::Oversized(head) => head,
@@ -101,7 +103,7 @@ pub async fn exchange<'m>(
             };
             let exchange = Exchange {
                 source,
-                framing: live.session.framing,
+                framing,
                 deadline: started + live.session.ack.deadline,
                 drain: &shared.drain,
                 metrics: &shared.metrics,
@@ -121,7 +123,6 @@ pub async fn exchange<'m>(
         record.unanswered(Label::Unavailable);
         return Reply::Close(Closed::Unavailable);
     };
-    let framing = live.session.framing;
     frame_into(ack, framing.start, framing.end, |out| match &told.own {
         Some(own) => out.extend_from_slice(own),
         None => Ack {

@@ -142,3 +142,35 @@ impl Pause {
         Duration::from_millis(16 << self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, load};
+    use crate::runtime::{Budget, Buffers, Drain};
+    use crate::telemetry::Metrics;
+
+    #[tokio::test]
+    async fn a_connection_that_waits_is_small() {
+        let yaml = "listeners: [{bind: '127.0.0.1:0'}]\nadmin: {bind: 'off'}";
+        let config = load(&Source::new().text(yaml)).unwrap();
+        let common = Common {
+            metrics: Metrics::new("0").unwrap(),
+            buffers: Buffers::default(),
+            budget: Budget::new(1 << 20),
+            drain: Drain::default(),
+            control_ids: Arc::default(),
+        };
+        let listener = Listener::bind(&config.listeners[0], &common).unwrap();
+        let address = listener.address().unwrap();
+        let (_client, accepted) = tokio::join!(
+            TcpStream::connect(address),
+            accept(&listener.socket, &listener.connections)
+        );
+        let (stream, peer, permit) = accepted.unwrap();
+
+        let future = run(stream, peer, Arc::clone(&listener.shared), permit);
+        let bytes = size_of_val(&future);
+        assert!(bytes <= 2048, "an idle connection's task is {bytes} bytes");
+    }
+}

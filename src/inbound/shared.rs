@@ -130,7 +130,7 @@ impl Shared {
         let micros = || now.duration_since(started).as_micros() as u64;
         match outcome {
             Outcome::Accepted(_) => {
-                tracing::debug!(listener = %self.name, peer, message = ?id, micros = micros(), "accepted");
+                tracing::debug!(listener = %self.name, peer, message_id = ?id, micros = micros(), "accepted");
             }
             Outcome::Rejected(rejection) => {
                 if let Some(suppressed) = pass() {
@@ -170,6 +170,10 @@ impl Shared {
     /// Logs a deviation. `control_bytes` are the junk's, if it was junk; never text.
     pub fn deviation(&self, kind: Deviation, peer: &str, control_bytes: &[u8]) {
         if let Some(suppressed) = self.log.deviation.pass(Instant::now()) {
+            let control_bytes = match kind {
+                Deviation::JunkBeforeStart => control_bytes,
+                _ => &[],
+            };
             let kind = kind.label();
             tracing::info!(
                 listener = %self.name, peer, kind, ?control_bytes, suppressed,

@@ -182,8 +182,10 @@ pub fn peek(data: &[u8]) -> Payload<'_> {
         }
         [b'F' | b'B', b'H', b'S', field, ..] => match header(body, *field, leading) {
             Some(mut header) => {
-                // A batch header has its control ID one field further on.
+                // A batch header has its control ID one field further on, and nothing that an ACK echoes after that.
                 header.fields[10] = header.fields[11];
+                header.fields[9] = &[];
+                header.fields[11..].fill(&[]);
                 Payload::Batch(header)
             }
             None => Payload::Other,

@@ -12,7 +12,7 @@ use crate::hl7::{Payload, peek};
 use crate::mllp::frame_into;
 use crate::runtime::{Alarm, Scratch};
 use crate::telemetry::ExchangeRecord;
-use crate::telemetry::labels::{Closed, Deviation, Outcome as Label};
+use crate::telemetry::labels::{Closed, Deviation, Outcome as Label, Refusal};
 use tokio::time::Instant;
 
 /// How one message is answered.
@@ -134,6 +134,7 @@ pub async fn exchange<'m>(
             control_id: &shared.control_ids.next(),
             default_version: &live.session.ack.default_version,
             charset: answer_charset(admitted),
+            echo_charset: admitted != Err(Refusal::Charset),
         }
         .write(out),
     });

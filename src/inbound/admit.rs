@@ -63,24 +63,18 @@ fn note(header: &Header<'_>, deviations: &mut Vec<Deviation>) {
 
 /// Whether a second message begins in the same block: to deliver both as one would mix two patients.
 fn holds_another(message: &[u8], header: &Header<'_>) -> bool {
-    let field = header.delimiters.field;
     let body = message.get(header.leading + 4..).unwrap_or_default();
-    let end = if header.terminator == Terminator::Lf {
-        b'\n'
-    } else {
-        b'\r'
+    let is_line_start = |before: &[u8]| match before.last() {
+        Some(b'\r') => true,
+        // An LF in a message whose segments end in CR is data, but not at the start of a line.
+        Some(b'\n') if header.terminator == Terminator::Cr => {
+            let text = before.iter().rev().find(|byte| **byte != b'\n');
+            text == Some(&b'\r')
+        }
+        last => last == Some(&b'\n'),
     };
-    [
-        [end, b'M', b'S', b'H', field],
-        [b'\n', b'M', b'S', b'H', field],
-    ]
-    .iter()
-    .take(if header.terminator == Terminator::CrLf {
-        2
-    } else {
-        1
-    })
-    .any(|needle| memmem::find(body, needle).is_some())
+    memmem::find_iter(body, &[b'M', b'S', b'H', header.delimiters.field])
+        .any(|at| is_line_start(&body[..at]))
 }
 
 /// How a message is to be answered that the app was not asked about.

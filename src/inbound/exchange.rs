@@ -7,6 +7,7 @@ use crate::deliver::answer::Asked;
 use crate::deliver::{Answer, Delivery, Exchange, Failure, Outcome, Rejection, Space};
 use crate::envelope::{EventId, Source};
 use crate::hl7::ack::{Ack, Fault, Verdict, code};
+use crate::hl7::header::whole_fields;
 use crate::hl7::{Payload, peek};
 use crate::mllp::frame_into;
 use crate::runtime::{Alarm, Clock, Scratch};
@@ -79,7 +80,7 @@ pub async fn exchange<'m>(
     } = scratch;
     let message = match frame {
         Frame::Whole(range) => &input[range.clone()],
-        Frame::Oversized(head) => head,
+        Frame::Oversized(head) => whole_fields(head),
     };
 
     let (header, is_batch) = match peek(message) {

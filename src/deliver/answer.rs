@@ -38,6 +38,13 @@ pub fn judge(response: &Response, body: &[u8], row: Row, asked: Asked<'_>) -> Ou
         if is_hl7 && !(body.is_empty() && !response.cut) {
             return own(response, body, asked);
         }
+        // Too large to be read, it could have said no.
+        if response.cut && response.content == Content::Json {
+            return app_fault(
+                "the application's answer is larger than max_response_bytes",
+                response.status,
+            );
+        }
         return match json.as_ref().and_then(|json| json.get("ack")) {
             Some(ack) => built(ack, response.status),
             None => Outcome::Accepted(Answer::default()),

@@ -119,7 +119,8 @@ impl Connection {
         let exchange = async {
             let sent = send(&mut stream, head, body).await;
             match response::read(&mut stream, buffer, bounds.max_response).await {
-                // An app may answer before it has read everything (413), and close.
+                // An app may refuse before it has read everything (413), and close. It cannot have accepted then.
+                Ok(response) if sent.is_err() && response.status < 300 => Err(Attempt::Reset),
                 Ok(response) => Ok(Response {
                     reusable: response.reusable && sent.is_ok(),
                     ..response

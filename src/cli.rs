@@ -42,7 +42,14 @@ Examples:
 Examples:
   mllp-bridge convert adt.hl7
   mllp-bridge convert --get PID-5.1 adt.hl7
-  mllp-bridge convert adt.hl7 | mllp-bridge convert --to er7 -")]
+  mllp-bridge convert adt.hl7 | mllp-bridge convert --to er7 -
+
+One envelope a line, as a listener with default settings would make it. What only a connection knows is made up: the
+listener is called \"convert\", the peer is 127.0.0.1, and the time is now. A message that the bridge would refuse is
+named with the reason, the others are converted, and the exit code is 1.
+
+Places are SEGMENT[n]-FIELD[repetition].COMPONENT.SUBCOMPONENT, each number from 1: PID-3, PID-3[2].4.1, OBX[3]-5. A
+hyphen or a dot may stand before the field.")]
     Convert(ConvertArgs),
     /// Check a configuration: every error at once, or what is in force
     #[command(after_help = "Example:\n  mllp-bridge check --config bridge.yaml")]
@@ -101,7 +108,7 @@ pub struct DemoArgs {
 #[derive(Debug, Args)]
 pub struct SendArgs {
     /// MLLP server, host:port
-    #[arg(value_name = "ADDR")]
+    #[arg(value_name = "ADDR", value_parser = endpoint)]
     pub address: String,
     /// Files or directories with messages, or - for standard input; a file may hold several messages
     #[arg(value_name = "FILE", required = true)]
@@ -113,10 +120,10 @@ pub struct SendArgs {
     #[arg(long, short, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
     /// At most this many messages a second, over all connections
-    #[arg(long, value_name = "PER_SECOND")]
+    #[arg(long, value_name = "PER_SECOND", value_parser = positive)]
     pub rate: Option<f64>,
     /// How long to wait for each answer, in seconds
-    #[arg(long, default_value_t = 30.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 30.0, value_name = "SECONDS", value_parser = positive)]
     pub timeout: f64,
     /// One line for every message
     #[arg(long, short)]
@@ -126,16 +133,36 @@ pub struct SendArgs {
     pub output: Output,
 }
 
+/// `host:port`; an IPv6 address stands in brackets.
+fn endpoint(text: &str) -> Result<String, String> {
+    match text.rsplit_once(':') {
+        Some((host, port))
+            if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => Err("write it as host:port, like 127.0.0.1:2575".into()),
+    }
+}
+
+/// More than nothing, and little enough to count with: a thousand million, or 30 years of seconds.
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(number) if (1e-6..=1e9).contains(&number) => Ok(number),
+        _ => Err("must be a number greater than 0".into()),
+    }
+}
+
 /// `convert`.
 #[derive(Debug, Args)]
 pub struct ConvertArgs {
-    /// Files with messages (or, with --to er7, envelopes), or - for standard input
+    /// Files with one or more messages (or, with --to er7, envelopes), or - for standard input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// What to make of them
     #[arg(long, value_enum, default_value_t = Target::Envelope)]
     pub to: Target,
-    /// Print the value at this place instead, like PID-3.1 or OBX[2]-5
+    /// Print each message's value at this place instead, raw, one a line, like PID-3.1 or OBX[2]-5
     #[arg(long, value_name = "PATH", conflicts_with = "to")]
     pub get: Option<String>,
     /// Leave the parsed segments out

@@ -1,4 +1,31 @@
-//! mllp-bridge
+//! mllp-bridge takes HL7 v2 messages over MLLP, POSTs each to an app over HTTP, and turns the app's answer into
+//! the acknowledgement that the sender waits for.
+//!
+//! ```text
+//! listener ──► frame ──► message ──► envelope ──► deliver ──► ack ──► reply
+//! inbound      mllp      hl7         envelope     deliver     hl7     inbound
+//! ```
+//!
+//! The modules in the order of the flow:
+//!
+//! - [`inbound`] accepts connections, reads frames, and holds the exchange, which is this line as one function.
+//! - [`mllp`] finds frames in bytes and puts bytes into frames.
+//! - [`hl7`] reads a message's header and text, and writes the acknowledgement.
+//! - [`envelope`] makes the JSON that the app gets, and reads it back.
+//! - [`deliver`] brings it to the app, tries again, and says what the app's answer means.
+//!
+//! And around the line:
+//!
+//! - [`outbound`] is the other direction: it sends a message to an MLLP server and reads its answer, for `send` and `demo`.
+//! - [`config`] is what a user asked for, checked; plain data that every module may read.
+//! - [`admin`] serves metrics, health and drain.
+//! - [`telemetry`] has every metric, every label and the log.
+//! - [`runtime`] has the timer, the buffers and their bound, the drain signal and the clock.
+//! - [`net`] opens sockets and sets their options.
+//! - [`cli`] is the command line as types, [`cmd`] what each command wires together.
+//!
+//! A module imports only from the layers below its own; ARCHITECTURE.md has the layers, and the rules that must hold.
+
 pub mod admin;
 pub mod cli;
 pub mod cmd;
@@ -9,5 +36,6 @@ pub mod hl7;
 pub mod inbound;
 pub mod mllp;
 pub mod net;
+pub mod outbound;
 pub mod runtime;
 pub mod telemetry;

@@ -29,7 +29,7 @@ pub(crate) struct Program {
     pub(crate) core: Option<usize>,
 }
 
-/// A running server. Dropping it kills it; [`Process::end`] ends it in order.
+/// A running server. [`Process::end`] ends it in order; dropping it ends it one way or another.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -101,11 +101,16 @@ impl Process {
         Vec::from_iter(lines.iter().map(String::as_str)).join("\n")
     }
 
-    /// SIGTERM, and waits for the end.
-    pub(crate) async fn end(mut self) -> Result<()> {
+    fn terminate(&self) -> Result<()> {
         let pid = self.pid().to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status()?;
         ensure!(sent.success(), "kill -TERM {pid}: {sent}");
+        Ok(())
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub(crate) async fn end(mut self) -> Result<()> {
+        self.terminate()?;
         let start = Instant::now();
         while start.elapsed() < END_TIMEOUT {
             if self.child.try_wait()?.is_some() {
@@ -113,13 +118,24 @@ impl Process {
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        bail!("process {pid} ignores SIGTERM");
+        bail!("process {} ignores SIGTERM", self.pid());
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Ended already, in the good case; then both of these do nothing.
+        // Ended already, in the good case. Otherwise asked first: nginx's master, killed outright,
+        // would leave its worker behind.
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
+        self.terminate().ok();
+        for _ in 0..100 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
         self.child.kill().ok();
         self.child.wait().ok();
     }

@@ -1,11 +1,12 @@
 //! Whether messages should be sent here, and if not, why.
 
-use crate::config::Shutdown;
+use crate::config::{Admin, Shutdown};
 use crate::deliver::health::Health;
 use crate::runtime::Drain;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// What readiness depends on.
@@ -13,22 +14,24 @@ use tokio::sync::watch;
 pub struct Readiness {
     apps: Vec<(Arc<str>, Arc<Health>)>,
     needs_app: AtomicBool,
+    probe_interval: watch::Sender<Duration>,
     shutdown: ArcSwap<Shutdown>,
     drain: Drain,
     drained: watch::Sender<bool>,
 }
 
 impl Readiness {
-    /// Ready when nothing drains and, if `needs_app`, every listener's app can be reached.
+    /// Ready when nothing drains and, if `ready_needs_app`, every listener's app can be reached.
     pub fn new(
         apps: Vec<(Arc<str>, Arc<Health>)>,
         drain: Drain,
-        needs_app: bool,
+        admin: &Admin,
         shutdown: Shutdown,
     ) -> Self {
         Self {
             apps,
-            needs_app: AtomicBool::new(needs_app),
+            needs_app: AtomicBool::new(admin.ready_needs_app),
+            probe_interval: watch::Sender::new(admin.app_probe_interval),
             shutdown: ArcSwap::from_pointee(shutdown),
             drain,
             drained: watch::Sender::new(false),
@@ -36,9 +39,15 @@ impl Readiness {
     }
 
     /// New settings.
-    pub fn reload(&self, needs_app: bool, shutdown: Shutdown) {
-        self.needs_app.store(needs_app, Relaxed);
+    pub fn reload(&self, admin: &Admin, shutdown: Shutdown) {
+        self.needs_app.store(admin.ready_needs_app, Relaxed);
+        self.probe_interval.send_replace(admin.app_probe_interval);
         self.shutdown.store(Arc::new(shutdown));
+    }
+
+    /// How often apps are to be looked for, now and after each reload.
+    pub fn probe_interval(&self) -> watch::Receiver<Duration> {
+        self.probe_interval.subscribe()
     }
 
     /// The drain signal.

@@ -106,8 +106,7 @@ async fn readyz(State(parts): State<Parts>) -> Response {
 }
 
 async fn drain(State(parts): State<Parts>, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {
-    // The port is open to Prometheus; ending the bridge is for its own pod (a preStop hook runs inside it).
-    if !peer.ip().to_canonical().is_loopback() {
+    if !may_drain(peer) {
         return (
             StatusCode::FORBIDDEN,
             Json(json!({"error": "drain is for this machine only"})),
@@ -117,4 +116,32 @@ async fn drain(State(parts): State<Parts>, ConnectInfo(peer): ConnectInfo<Socket
     parts.readiness.begin_drain();
     parts.readiness.drained().await;
     Json(json!({"drained": true})).into_response()
+}
+
+/// The port is open to Prometheus; ending the bridge is for its own pod (a preStop hook runs inside it).
+fn may_drain(peer: SocketAddr) -> bool {
+    peer.ip().to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_may_drain() {
+        for (peer, may) in [
+            ("127.0.0.1:5", true),
+            ("127.8.9.1:5", true),
+            ("[::1]:5", true),
+            ("[::ffff:127.0.0.1]:5", true),
+            ("10.1.0.10:5", false),
+            ("0.0.0.0:5", false),
+            ("[::]:5", false),
+            ("[fe80::1]:5", false),
+            ("[::ffff:10.1.0.10]:5", false),
+            ("128.0.0.1:5", false),
+        ] {
+            assert_eq!(may_drain(peer.parse().unwrap()), may, "{peer}");
+        }
+    }
 }

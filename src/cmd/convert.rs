@@ -1,8 +1,261 @@
-//! convert
+//! `convert`: what the app would be sent for a message, without a network; and the way back.
+//!
+//! The same parts as `run`'s: files are split into messages, and each is admitted, read and written as it would be behind a
+//! listener with default settings.
+
+use super::FAILED;
+use crate::cli::{ConvertArgs, Target};
+use crate::config::{self, Overrides, Session, Source as ConfigSource};
+use crate::envelope::{Envelope, EventId, Shape, Source, read};
+use crate::hl7::ack::code;
+use crate::hl7::path::Path;
+use crate::hl7::{Index, Payload, peek, split};
+use crate::inbound::admit::{admit, answer, not_er7, warnings};
+use crate::inbound::frame::Frame;
+use crate::runtime::Clock;
+use crate::telemetry::labels::{Label, Refusal};
+use anyhow::Context;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use std::io::{self, BufWriter, Read, Write};
 use std::process::ExitCode;
-/// x
+use std::sync::Arc;
+
+/// Stands where the listener's name would, in `source`.
+const LISTENER: &str = "convert";
+/// Stands where the sender's address would.
+const PEER: &str = "127.0.0.1";
+/// Bad usage.
+const USAGE: u8 = 2;
+/// Larger output is written in pieces of about this size.
+const PIECE: usize = 1 << 20;
+
+/// Converts every file.
+///
 /// # Errors
-/// x
-pub fn main(_args: &crate::cli::ConvertArgs) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not yet")
+/// If the output cannot be written. What is wrong with a file or a message is printed, and the others go on.
+pub fn main(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
+    let path = match args.get.as_deref().map(str::parse::<Path>).transpose() {
+        Ok(path) => path,
+        Err(error) => {
+            let text = args.get.as_deref().unwrap_or_default();
+            eprintln!("mllp-bridge: --get {text}: {error}");
+            return Ok(ExitCode::from(USAGE));
+        }
+    };
+    let mut converter = Converter {
+        out: BufWriter::new(io::stdout().lock()),
+        session: default_session()?,
+        clock: Clock::default(),
+        pretty: args.pretty,
+        shape: Shape {
+            structured: true,
+            raw: !args.no_raw,
+            parsed: !args.no_parsed,
+        },
+        open_line: false,
+    };
+    let mut failed = false;
+    for file in &args.files {
+        let name = if file.as_os_str() == "-" {
+            "standard input".to_owned()
+        } else {
+            file.display().to_string()
+        };
+        let problems = match read_file(file) {
+            Err(error) => vec![error.to_string()],
+            Ok(bytes) => {
+                let problems = match (&path, args.to) {
+                    (Some(path), _) => converter.values(&bytes, path),
+                    (None, Target::Envelope) => converter.envelopes(&bytes),
+                    (None, Target::Er7) => converter.messages(&bytes),
+                };
+                match problems {
+                    // The reader has seen enough.
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+                    other => other.context("cannot write the output")?,
+                }
+            }
+        };
+        for problem in problems {
+            failed = true;
+            eprintln!("{name}: {problem}");
+        }
+    }
+    match converter.out.flush() {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(error).context("cannot write the output");
+        }
+        _ if failed => Ok(ExitCode::from(FAILED)),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn read_file(file: &std::path::Path) -> io::Result<Vec<u8>> {
+    if file.as_os_str() != "-" {
+        return std::fs::read(file);
+    }
+    let mut bytes = Vec::new();
+    io::stdin().lock().read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The settings of a listener for which nothing is configured; the environment does not change them.
+fn default_session() -> anyhow::Result<Arc<Session>> {
+    let flags = Overrides {
+        // There is no listener without an app; nothing is sent to it.
+        app: Some("http://127.0.0.1/".into()),
+        ..Overrides::default()
+    };
+    let config = config::load(&ConfigSource::new().flags(flags)).context("the default settings")?;
+    let listener = config.listeners.first().context("no default listener")?;
+    Ok(Arc::clone(&listener.session))
+}
+
+/// Where results go, and how they are made.
+struct Converter<W> {
+    out: W,
+    session: Arc<Session>,
+    clock: Clock,
+    pretty: bool,
+    shape: Shape,
+    /// The last message written as ER7 did not end its last segment.
+    open_line: bool,
+}
+
+impl<W: Write> Converter<W> {
+    /// Each message's envelope; what is wrong with those that have none.
+    fn envelopes(&mut self, file: &[u8]) -> io::Result<Vec<String>> {
+        self.clock.tick();
+        self.each(file, |converter, message| {
+            let (header, is_batch) = match peek(message) {
+                Payload::V2(header) => (header, false),
+                Payload::Batch(header) => (header, true),
+                other => return Ok(Err(refused(not_er7(&other)))),
+            };
+            let frame = if message.len() > converter.session.limits.max_message_bytes {
+                Frame::Oversized(Vec::new())
+            } else {
+                Frame::Whole(0..message.len())
+            };
+            let mut deviations = Vec::new();
+            let session = &converter.session;
+            let admitted = admit(message, &header, &frame, is_batch, session, &mut deviations);
+            let reading = match admitted {
+                Ok(reading) => reading,
+                Err(refusal) => return Ok(Err(refused(refusal))),
+            };
+            let warnings = warnings(&deviations);
+            let source = Source {
+                message,
+                header: &header,
+                reading,
+                id: EventId::new(message, header.control_id()),
+                received: converter.clock.rfc3339(),
+                listener: LISTENER,
+                peer: PEER,
+                warnings: &warnings,
+            };
+            let mut envelope = Envelope::new(source, converter.shape);
+            let mut body = Vec::new();
+            if converter.pretty {
+                envelope.fill(&mut body, usize::MAX);
+                let value: Value = serde_json::from_slice(&body)?;
+                serde_json::to_writer_pretty(&mut converter.out, &value)?;
+            } else {
+                while !envelope.fill(&mut body, PIECE) {
+                    converter.out.write_all(&body)?;
+                    body.clear();
+                }
+                converter.out.write_all(&body)?;
+            }
+            converter.out.write_all(b"\n")?;
+            Ok(Ok(()))
+        })
+    }
+
+    /// The raw value at a place of each message; an empty line where a message does not reach there.
+    fn values(&mut self, file: &[u8], path: &Path) -> io::Result<Vec<String>> {
+        self.each(file, |converter, message| {
+            let header = match peek(message) {
+                Payload::V2(header) => header,
+                Payload::Batch(_) => return Ok(Err(refused(Refusal::Batch))),
+                other => return Ok(Err(refused(not_er7(&other)))),
+            };
+            let index = Index::new(message, &header);
+            let value = index.get(path).unwrap_or_default();
+            converter.out.write_all(value)?;
+            converter.out.write_all(b"\n")?;
+            Ok(Ok(()))
+        })
+    }
+
+    /// Calls `convert` for each message of a file, and numbers what it complains of.
+    fn each(
+        &mut self,
+        file: &[u8],
+        mut convert: impl FnMut(&mut Self, &[u8]) -> io::Result<Result<(), String>>,
+    ) -> io::Result<Vec<String>> {
+        let messages = split::messages(file);
+        if messages.is_empty() {
+            return Ok(vec!["holds no message".into()]);
+        }
+        let mut problems = Vec::new();
+        for (at, range) in messages.into_iter().enumerate() {
+            if let Err(problem) = convert(self, &file[range])? {
+                problems.push(format!("message {}: {problem}", at + 1));
+            }
+        }
+        Ok(problems)
+    }
+
+    /// The message of each envelope: JSON documents, one after another with any white space between them.
+    fn messages(&mut self, file: &[u8]) -> io::Result<Vec<String>> {
+        let mut documents = serde_json::Deserializer::from_slice(file).into_iter::<IgnoredAny>();
+        let mut problems = Vec::new();
+        let mut number = 0;
+        loop {
+            let start = documents.byte_offset();
+            let next = documents.next();
+            number += 1;
+            let message = match next {
+                None if number == 1 => return Ok(vec!["holds no envelope".into()]),
+                None => return Ok(problems),
+                // Where the next document begins after this, nobody can tell.
+                Some(Err(error)) => {
+                    let (line, column) = (error.line(), error.column());
+                    problems.push(format!(
+                        "message {number}: not JSON: line {line}, column {column}"
+                    ));
+                    return Ok(problems);
+                }
+                Some(Ok(IgnoredAny)) => read::to_er7(&file[start..documents.byte_offset()]),
+            };
+            match message {
+                Ok(message) => self.er7(&message)?,
+                Err(error) => problems.push(format!("message {number}: {error}")),
+            }
+        }
+    }
+
+    fn er7(&mut self, message: &[u8]) -> io::Result<()> {
+        if self.open_line {
+            self.out.write_all(b"\r")?;
+        }
+        self.open_line = !message.ends_with(b"\r") && !message.ends_with(b"\n");
+        self.out.write_all(message)
+    }
+}
+
+fn refused(refusal: Refusal) -> String {
+    let (verdict, fault) = answer(refusal);
+    let kind = refusal.label();
+    match refusal {
+        Refusal::NotHl7 | Refusal::Xml => format!("{} ({kind})", fault.text),
+        _ => format!(
+            "{} ({kind}); the bridge would answer {}",
+            fault.text,
+            code(verdict).label()
+        ),
+    }
 }

@@ -22,8 +22,12 @@ pub fn main(args: &DrainArgs) -> anyhow::Result<ExitCode> {
             .build()?;
         let url = format!("http://{}/drain", args.admin);
         let answer = client.post(&url).send().await;
-        let answer =
-            answer.map_err(|error| anyhow!("no bridge answers at {}: {error}", args.admin))?;
+        let answer = answer.map_err(|error| {
+            if error.is_timeout() && !error.is_connect() {
+                return anyhow!("the bridge at {} is not done after {timeout:?}", args.admin);
+            }
+            anyhow::Error::new(error).context(format!("no bridge answers at {}", args.admin))
+        })?;
         let status = answer.status();
         let text = answer.text().await.unwrap_or_default();
         println!("{}", text.trim_end());

@@ -13,7 +13,7 @@ use crate::telemetry::log::LevelHandle;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 
 const POLL: Duration = Duration::from_secs(2);
 
@@ -52,11 +52,8 @@ impl Reloader {
         }
     }
 
-    /// Runs as long as the process.
-    pub async fn run(mut self) {
-        let Ok(mut hangup) = signal(SignalKind::hangup()) else {
-            return;
-        };
+    /// Runs as long as the process. `hangup` is SIGHUP, which would end a process that does not yet listen to it.
+    pub async fn run(mut self, mut hangup: Signal) {
         loop {
             let asked = tokio::select! {
                 _ = hangup.recv() => true,
@@ -99,8 +96,7 @@ impl Reloader {
             }
         }
         self.level.set(new.log.level);
-        self.readiness
-            .reload(new.admin.ready_needs_app, new.shutdown);
+        self.readiness.reload(&new.admin, new.shutdown);
         if kept.is_empty() {
             self.metrics.reloaded(Reload::Applied);
             tracing::info!("configuration reloaded");

@@ -51,6 +51,7 @@ async fn serve(
 ) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let hangup = signal(SignalKind::hangup())?;
     let mut bridge = Bridge::start(&config).await?;
     for (listener, address) in &bridge.addresses {
         tracing::info!(%listener, %address, "listening");
@@ -61,7 +62,7 @@ async fn serve(
     let drain = bridge.drain.clone();
     let shutdown = std::sync::Arc::clone(&bridge.readiness);
     let reloader = Reloader::new(config, source, file, &bridge, level);
-    let reloading = tokio::spawn(reloader.run());
+    let reloading = tokio::spawn(reloader.run(hangup));
 
     let signalled = async {
         tokio::select! {

@@ -1,9 +1,8 @@
 //! A running bridge: what `run` and `demo` start.
 
 use crate::admin::{self, Readiness};
-use crate::config::Config;
-use crate::inbound::listener::Common;
-use crate::inbound::{Listener, Shared};
+use crate::config::{self, Config};
+use crate::inbound::{Common, Listener, Shared};
 use crate::runtime::{Budget, Buffers, Drain};
 use crate::telemetry::Metrics;
 use anyhow::Context;
@@ -51,8 +50,8 @@ impl Bridge {
         };
         let mut bound = Vec::new();
         for (at, listener) in config.listeners.iter().enumerate() {
-            let what = || format!("listeners[{at}].bind: cannot listen on {}", listener.bind);
-            bound.push(Listener::bind(listener, &common).with_context(what)?);
+            let result = Listener::bind(listener, &common);
+            bound.push(result.map_err(|error| blame(at, listener, error))?);
         }
         let listeners: Vec<_> = bound
             .iter()
@@ -65,7 +64,7 @@ impl Bridge {
         let readiness = Arc::new(Readiness::new(
             apps,
             common.drain.clone(),
-            config.admin.ready_needs_app,
+            &config.admin,
             config.shutdown,
         ));
 
@@ -88,7 +87,7 @@ impl Bridge {
             serving.spawn(listener.serve());
         }
         for shared in &listeners {
-            background.spawn(probe(Arc::clone(shared), config.admin.app_probe_interval));
+            background.spawn(probe(Arc::clone(shared), Arc::clone(&readiness)));
         }
         background.spawn(housekeep(
             common,
@@ -128,8 +127,23 @@ fn largest_message(config: &Config) -> usize {
     sizes.max().unwrap_or_default()
 }
 
+/// Says which key is at fault: binding makes the app's TLS client as well.
+fn blame(at: usize, listener: &config::Listener, error: std::io::Error) -> anyhow::Error {
+    let is_client = error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<reqwest::Error>());
+    let what = if is_client {
+        let url = &listener.session.deliver.url;
+        format!("listeners[{at}].deliver.url: cannot deliver to {url} over TLS")
+    } else {
+        format!("listeners[{at}].bind: cannot listen on {}", listener.bind)
+    };
+    anyhow::Error::new(error).context(what)
+}
+
 /// Looks for the app while no message does.
-async fn probe(shared: Arc<Shared>, interval: Duration) {
+async fn probe(shared: Arc<Shared>, readiness: Arc<Readiness>) {
+    let mut intervals = readiness.probe_interval();
     let mut seen = 0;
     loop {
         if shared.health.seen() == seen {
@@ -137,12 +151,16 @@ async fn probe(shared: Arc<Shared>, interval: Duration) {
             shared.health.saw(result, &shared.metrics);
         }
         seen = shared.health.seen();
-        tokio::time::sleep(if shared.health.is_reachable() {
+        let interval = *intervals.borrow_and_update();
+        let wait = if shared.health.is_reachable() {
             interval
         } else {
             interval.min(QUICK)
-        })
-        .await;
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            Ok(()) = intervals.changed() => {}
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 
 use super::outcome::{Answer, Failure, Outcome, Rejection};
 use super::response::{Content, Response};
-use crate::config::{Answer as Row, Verdict as RowVerdict};
+use crate::config::{Answer as Row, Framing, Verdict as RowVerdict};
 use crate::hl7::ack::{Fault, Severity, Verdict};
 use crate::hl7::own_ack;
 use crate::hl7::path::Path;
@@ -22,28 +22,23 @@ pub struct Asked<'a> {
     /// MSH-10, verbatim.
     pub control_id: &'a [u8],
     /// The block characters of the peer's connection.
-    pub start: u8,
-    /// The same.
-    pub end: u8,
+    pub framing: Framing,
 }
 
 /// The outcome of one answer. An [`Outcome::Unavailable`] is for the caller to try again.
 pub fn judge(response: &Response, body: &[u8], row: Row, asked: Asked<'_>) -> Outcome {
     let json = match response.content {
-        Content::Json if !body.is_empty() => serde_json::from_slice::<Value>(body).ok(),
-        _ => None,
+        Content::Json => serde_json::from_slice::<Value>(body).ok(),
+        Content::Other if begins_with(body, b"{") => serde_json::from_slice::<Value>(body).ok(),
+        Content::Hl7 | Content::Other => None,
     };
     if row.verdict == RowVerdict::Accept {
-        let is_hl7 = response.content == Content::Hl7 || body.starts_with(b"MSH");
-        if is_hl7 && !(body.is_empty() && !response.cut) {
+        let is_hl7 = response.content == Content::Hl7 || begins_with(body, b"MSH");
+        if is_hl7 && (response.cut || !body.is_empty()) {
             return own(response, body, asked);
         }
-        // Too large to be read, it could have said no.
         if response.cut && response.content == Content::Json {
-            return app_fault(
-                "the application's answer is larger than max_response_bytes",
-                response.status,
-            );
+            return too_large(response.status);
         }
         return match json.as_ref().and_then(|json| json.get("ack")) {
             Some(ack) => built(ack, response.status),
@@ -61,6 +56,15 @@ pub fn judge(response: &Response, body: &[u8], row: Row, asked: Asked<'_>) -> Ou
             text,
             ..Fault::default()
         });
+    }
+    // Apps that speak HL7 over HTTP send their AE and AR with a 4xx or 5xx. A positive one is not believed here.
+    let settled = matches!(row.verdict, RowVerdict::Error | RowVerdict::Reject);
+    if settled
+        && begins_with(body, b"MSH")
+        && let refused @ Outcome::Rejected(Rejection { own: Some(_), .. }) =
+            own(response, body, asked)
+    {
+        return refused;
     }
     match row.verdict {
         RowVerdict::Unavailable => Outcome::Unavailable(Failure {
@@ -93,15 +97,33 @@ fn app_fault(text: &str, status: u16) -> Outcome {
     rejected(false, vec![fault], status)
 }
 
+/// What it says cannot be known, so it is not taken for a yes.
+fn too_large(status: u16) -> Outcome {
+    app_fault(
+        "the application's answer is larger than max_response_bytes",
+        status,
+    )
+}
+
+/// Whether a body is of a kind, whatever its type was said to be: apps forget the type, and some put a line break, a byte order
+/// mark or MLLP's own start before it. A refusal in such a body must not be taken for a plain 2xx.
+fn begins_with(body: &[u8], kind: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let begin = body.iter().position(|byte| *byte > b' ');
+    begin.is_some_and(|begin| body[begin..].starts_with(kind))
+}
+
 fn own(response: &Response, body: &[u8], asked: Asked<'_>) -> Outcome {
     if response.cut {
-        return app_fault(
-            "the application's answer is larger than max_response_bytes",
-            response.status,
-        );
+        return too_large(response.status);
     }
     let own = Some(body.to_vec());
-    match own_ack::check(body, asked.control_id, asked.start, asked.end) {
+    match own_ack::check(
+        body,
+        asked.control_id,
+        asked.framing.start,
+        asked.framing.end,
+    ) {
         Ok(Verdict::Accepted) => Outcome::Accepted(Answer { own, text: None }),
         Ok(verdict @ (Verdict::Error | Verdict::Rejected)) => Outcome::Rejected(Rejection {
             unsupported: verdict == Verdict::Rejected,
@@ -262,8 +284,11 @@ mod tests {
         };
         let asked = Asked {
             control_id: b"7",
-            start: 0x0B,
-            end: 0x1C,
+            framing: Framing {
+                start: 0x0B,
+                end: 0x1C,
+                end_idle: std::time::Duration::ZERO,
+            },
         };
         judge(
             &response,
@@ -367,6 +392,11 @@ mod tests {
             faults_of(judge_body(200, Content::Hl7, &foreign)),
             [" 207  MSA-2 of the application's answer is not the message's control ID"]
         );
+        let framed = format!("\x0b{ack}\x1c\r");
+        assert_eq!(
+            faults_of(judge_body(200, Content::Other, &framed)),
+            [" 207  the application's answer holds a byte that MLLP uses to mark a block"]
+        );
         assert!(matches!(
             judge_body(200, Content::Hl7, ""),
             Outcome::Accepted(Answer { own: None, .. })
@@ -374,9 +404,40 @@ mod tests {
     }
 
     #[test]
+    fn a_negative_acknowledgement_on_an_error_status_is_the_apps_own() {
+        let negative = "MSH|^~\\&|A|B|C|D|2026||ACK|1|P|2.5\rMSA|AR|7\r";
+        match judge_body(500, Content::Hl7, negative) {
+            Outcome::Rejected(Rejection {
+                own: Some(own),
+                unsupported: true,
+                ..
+            }) => {
+                assert_eq!(own, negative.as_bytes());
+            }
+            other => panic!("{other:?}"),
+        }
+        let positive = negative.replace("AR", "AA");
+        let text = " 207  the application answered HTTP 500";
+        assert_eq!(faults_of(judge_body(500, Content::Hl7, &positive)), [text]);
+        assert_eq!(
+            faults_of(judge_body(500, Content::Hl7, &negative.replace("|7", "|8"))),
+            [text]
+        );
+        assert!(matches!(
+            judge_body(503, Content::Hl7, negative),
+            Outcome::Unavailable(_)
+        ));
+    }
+
+    #[test]
     fn an_answer_that_says_how_to_acknowledge() {
         let built = |body| judge_body(200, Content::Json, body);
         assert!(matches!(built("{}"), Outcome::Accepted(_)));
+        let untyped = judge_body(200, Content::Other, "\n {\"ack\":{\"code\":\"AE\"}}");
+        assert_eq!(
+            faults_of(untyped),
+            [" 207  the application refused the message"]
+        );
         match built(r#"{"ack":{"code":"AA","text":"filed"}}"#) {
             Outcome::Accepted(Answer { text, .. }) => assert_eq!(text.as_deref(), Some("filed")),
             other => panic!("{other:?}"),

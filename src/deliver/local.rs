@@ -10,12 +10,15 @@ use crate::config::{AppUrl, Transport};
 use crate::envelope::Envelope;
 use crate::runtime::Alarm;
 use crate::telemetry::labels::Attempt;
+use socket2::SockRef;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::Instant;
 
@@ -24,6 +27,10 @@ const PIECE: usize = 256 * 1024;
 
 /// The body of a request.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives on the stack of one exchange"
+)]
 pub enum Body<'b, 'm> {
     /// All of it.
     Whole(&'b [u8]),
@@ -35,6 +42,8 @@ pub enum Body<'b, 'm> {
 #[derive(Debug, Default)]
 pub struct Connection {
     open: Option<(Stream, Instant)>,
+    /// Where it leads to: a reload may have named another app since.
+    to: Option<Transport>,
 }
 
 /// Bounds on one request.
@@ -80,7 +89,7 @@ impl Connection {
         alarm: &mut Alarm,
         buffer: &mut Vec<u8>,
     ) -> Result<Response, Attempt> {
-        let kept = self.take_usable(bounds.idle);
+        let kept = self.take_usable(&url.transport, bounds.idle);
         let was_kept = kept.is_some();
         let mut result = self
             .once(kept, url, head, body, bounds, alarm, buffer)
@@ -116,16 +125,17 @@ impl Connection {
                     .map_err(|_| Attempt::ConnectTimeout)??
             }
         };
+        let max = bounds.max_response;
         let exchange = async {
-            let sent = send(&mut stream, head, body).await;
-            match response::read(&mut stream, buffer, bounds.max_response).await {
-                // An app may refuse before it has read everything (413), and close. It cannot have accepted then.
-                Ok(response) if sent.is_err() && response.status < 300 => Err(Attempt::Reset),
-                Ok(response) => Ok(Response {
-                    reusable: response.reusable && sent.is_ok(),
-                    ..response
-                }),
-                Err(error) => Err(error),
+            match &mut stream {
+                Stream::Tcp(stream) => {
+                    let (read, write) = stream.split();
+                    converse(read, write, head, body, buffer, max).await
+                }
+                Stream::Unix(stream) => {
+                    let (read, write) = stream.split();
+                    converse(read, write, head, body, buffer, max).await
+                }
             }
         };
         let response = alarm
@@ -134,21 +144,25 @@ impl Connection {
             .map_err(|_| Attempt::Timeout)??;
         if response.reusable {
             self.open = Some((stream, Instant::now()));
+            if self.to.as_ref() != Some(&url.transport) {
+                self.to = Some(url.transport.clone());
+            }
         }
         Ok(response)
     }
 
-    /// The kept connection, if nothing has happened on it.
-    fn take_usable(&mut self, idle: Duration) -> Option<Stream> {
+    /// The kept connection, if it leads to this app and nothing has happened on it.
+    fn take_usable(&mut self, to: &Transport, idle: Duration) -> Option<Stream> {
         let (stream, used) = self.open.take()?;
-        let mut byte = [0];
-        // No system call where the runtime has seen nothing on the socket.
-        let quiet = match &stream {
-            Stream::Tcp(stream) => stream.try_read(&mut byte),
-            Stream::Unix(stream) => stream.try_read(&mut byte),
+        let socket = match &stream {
+            Stream::Tcp(stream) => SockRef::from(stream),
+            Stream::Unix(stream) => SockRef::from(stream),
         };
+        // The kernel is asked, and not the runtime: with the next message read already, the runtime may not have looked
+        // since the last answer, and bytes behind that answer would be taken for this message's.
+        let quiet = socket.peek(&mut [MaybeUninit::uninit()]);
         let is_quiet = matches!(quiet, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
-        (is_quiet && used.elapsed() < idle).then_some(stream)
+        (is_quiet && used.elapsed() < idle && self.to.as_ref() == Some(to)).then_some(stream)
     }
 }
 
@@ -187,7 +201,51 @@ pub async fn probe(url: &AppUrl, timeout: Duration) -> Result<(), Attempt> {
     }
 }
 
-async fn send(stream: &mut Stream, head: &[u8], body: &Body<'_, '_>) -> io::Result<()> {
+/// Sends the request and listens while it does: an app may answer before it has read everything (413), and whether
+/// or not it then closes, it may never read the rest.
+async fn converse<R: response::Source, W: AsyncWrite + Unpin>(
+    mut read: R,
+    mut write: W,
+    head: &[u8],
+    body: &Body<'_, '_>,
+    buffer: &mut Vec<u8>,
+    max_response: usize,
+) -> Result<Response, Attempt> {
+    let mut sending = pin!(send(&mut write, head, body));
+    let mut reading = pin!(response::read(&mut read, buffer, max_response));
+    let mut sent = None;
+    let response = poll_fn(|context| {
+        if sent.is_none()
+            && let Poll::Ready(result) = sending.as_mut().poll(context)
+        {
+            sent = Some(result.is_ok());
+        }
+        reading.as_mut().poll(context)
+    })
+    .await?;
+    // A refusal may come before the end (413). A yes counts for all of the message, once all of it is sent.
+    if response.status < 300 {
+        let sent = match sent {
+            Some(sent) => sent,
+            None => sending.await.is_ok(),
+        };
+        return if sent {
+            Ok(response)
+        } else {
+            Err(Attempt::Reset)
+        };
+    }
+    Ok(Response {
+        reusable: response.reusable && sent == Some(true),
+        ..response
+    })
+}
+
+async fn send<W: AsyncWrite + Unpin>(
+    stream: &mut W,
+    head: &[u8],
+    body: &Body<'_, '_>,
+) -> io::Result<()> {
     match body {
         Body::Whole(body) => write_both(stream, head, body).await,
         Body::Begun(first, rest) => {
@@ -207,7 +265,11 @@ async fn send(stream: &mut Stream, head: &[u8], body: &Body<'_, '_>) -> io::Resu
 }
 
 /// Head and body in one system call, if the socket takes them.
-async fn write_both(stream: &mut Stream, head: &[u8], body: &[u8]) -> io::Result<()> {
+async fn write_both<W: AsyncWrite + Unpin>(
+    stream: &mut W,
+    head: &[u8],
+    body: &[u8],
+) -> io::Result<()> {
     let mut written = 0;
     while written < head.len() {
         let slices = [IoSlice::new(&head[written..]), IoSlice::new(body)];
@@ -217,55 +279,4 @@ async fn write_both(stream: &mut Stream, head: &[u8], body: &[u8]) -> io::Result
         }
     }
     stream.write_all(&body[written - head.len()..]).await
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
-            Self::Unix(stream) => Pin::new(stream).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
-        }
-    }
 }

@@ -24,6 +24,8 @@ impl Client {
             .pool_idle_timeout(idle)
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)
+            // The app is where the configuration says, whatever the environment says of proxies.
+            .no_proxy()
             .http1_only()
             .build()?;
         Ok(Self { inner })
@@ -95,23 +97,25 @@ fn headers(head: &[u8]) -> HeaderMap {
 }
 
 fn classify(error: &reqwest::Error) -> Attempt {
-    let mut source: Option<&dyn std::error::Error> = Some(error);
+    use std::io::ErrorKind;
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = source {
         if inner.is::<rustls::Error>() {
             return Attempt::Tls;
         }
-        if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            if io
-                .get_ref()
-                .is_some_and(|inner| inner.is::<rustls::Error>())
-            {
-                return Attempt::Tls;
-            }
-            if io.kind() == std::io::ErrorKind::ConnectionRefused {
-                return Attempt::Refused;
-            }
+        let io = inner.downcast_ref::<std::io::Error>();
+        match io.map(std::io::Error::kind) {
+            Some(ErrorKind::ConnectionRefused) => return Attempt::Refused,
+            Some(ErrorKind::ConnectionReset) => return Attempt::Reset,
+            // The connection is there: what ended is the handshake.
+            Some(ErrorKind::UnexpectedEof) if error.is_connect() => return Attempt::Tls,
+            _ => {}
         }
-        source = inner.source();
+        // An I/O error's source is not what it wraps, but the source of that; and TLS errors are wrapped twice.
+        source = match io.and_then(std::io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => inner.source(),
+        };
     }
     match (error.is_connect(), error.is_timeout()) {
         (true, true) => Attempt::ConnectTimeout,

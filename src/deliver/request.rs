@@ -1,7 +1,7 @@
 //! The request's head: what is the same for every message of a listener is written once, the rest per message.
 
 use crate::config::{Delivery, Format, TraceParent};
-use crate::envelope::{EventId, Shape, Source, cloudevents};
+use crate::envelope::{Shape, Source, cloudevents};
 
 /// A listener's delivery settings, and the part of the head that they fix.
 #[derive(Debug, Clone)]
@@ -73,9 +73,10 @@ impl Route {
         head.extend_from_slice(b"X-Forwarded-For: ");
         head.extend_from_slice(source.peer.as_bytes());
         head.extend_from_slice(b"\r\nX-HL7-Control-Id: ");
-        cloudevents::push_header_value(head, source.header.control_id());
+        let is_utf8 = source.reading.is_utf8;
+        cloudevents::push_header_value(head, source.header.control_id(), is_utf8);
         head.extend_from_slice(b"\r\nIdempotency-Key: ");
-        push_idempotency_key(head, &source.id);
+        source.id.push_header(head, is_utf8);
         match self.delivery.traceparent {
             TraceParent::Sampled => push_traceparent(head, b'1'),
             TraceParent::Unsampled => push_traceparent(head, b'0'),
@@ -85,10 +86,6 @@ impl Route {
         head.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
         head.extend_from_slice(b"\r\n\r\n");
     }
-}
-
-fn push_idempotency_key(head: &mut Vec<u8>, id: &EventId<'_>) {
-    id.push_header(head);
 }
 
 /// W3C Trace Context: a new trace for every message, since MLLP carries none to continue.

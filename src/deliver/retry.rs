@@ -7,7 +7,7 @@ use super::outcome::{Failure, Outcome};
 use super::remote;
 use super::request::Route;
 use super::response::Response;
-use crate::config::{Retry, Transport};
+use crate::config::{Framing, Retry, Transport};
 use crate::envelope::{Envelope, Source};
 use crate::hl7::ack::Fault;
 use crate::runtime::{Alarm, Drain, Phase};
@@ -21,6 +21,8 @@ use tokio::time::{Instant, sleep_until};
 const WHOLE: usize = 4 * 1024 * 1024;
 /// Pieces for the first of the two.
 const PIECE: usize = 256 * 1024;
+/// An attempt with less time than this would fail for want of it, and might have reached the app all the same.
+const MIN_ATTEMPT: Duration = Duration::from_millis(50);
 /// Left of a drain's time to write the last ACK.
 const DRAIN_MARGIN: Duration = Duration::from_millis(250);
 
@@ -73,8 +75,8 @@ impl App {
 pub struct Exchange<'e> {
     /// The message, and what is known of it.
     pub source: Source<'e>,
-    /// What its answer is judged against.
-    pub asked: Asked<'e>,
+    /// The block characters of the peer's connection: an answer must not hold them.
+    pub framing: Framing,
     /// No attempt outlives this.
     pub deadline: Instant,
     /// Shortens the deadline.
@@ -135,6 +137,10 @@ impl Delivery {
         };
         app.route.write_head(head, &exchange.source, length);
 
+        let asked = Asked {
+            control_id: exchange.source.header.control_id(),
+            framing: exchange.framing,
+        };
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -151,7 +157,7 @@ impl Delivery {
             let (failure, retry_after) = match result {
                 Ok(answer) => {
                     let row = app.route.delivery.status.get(answer.status);
-                    match answer::judge(&answer, response, row, exchange.asked) {
+                    match answer::judge(&answer, response, row, asked) {
                         Outcome::Unavailable(failure) => (failure, answer.retry_after),
                         settled => return settled,
                     }
@@ -266,10 +272,15 @@ fn wait_before(retry: Retry, attempts: u32, retry_after: Option<Duration>) -> Du
 
 /// Waits before the next attempt; `false` if the deadline leaves no time for one.
 async fn pause(exchange: &Exchange<'_>, wait: Duration) -> bool {
-    let until = Instant::now() + wait;
+    // An app may ask for more time than a clock can hold.
+    let Some(until) = Instant::now().checked_add(wait) else {
+        return false;
+    };
     let in_time = |phase: Phase| match phase {
-        Phase::Running => until < exchange.deadline,
-        Phase::Draining(cut) => until < exchange.deadline && until + DRAIN_MARGIN < cut,
+        Phase::Running => until + MIN_ATTEMPT < exchange.deadline,
+        Phase::Draining(cut) => {
+            until + MIN_ATTEMPT < exchange.deadline && until + DRAIN_MARGIN < cut
+        }
     };
     let phase = exchange.drain.phase();
     if !in_time(phase) {

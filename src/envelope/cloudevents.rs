@@ -60,8 +60,8 @@ impl<'a> EventId<'a> {
     }
 
     /// Appends the ID as an HTTP field value: what a field cannot hold is percent-encoded.
-    pub fn push_header(&self, out: &mut Vec<u8>) {
-        push_header_value(out, self.control_id);
+    pub fn push_header(&self, out: &mut Vec<u8>, is_utf8: bool) {
+        push_header_value(out, self.control_id, is_utf8);
         out.push(b'-');
         out.extend_from_slice(&self.hash_hex());
     }
@@ -114,18 +114,18 @@ impl Source<'_> {
         out.extend_from_slice(self.listener.as_bytes());
         for field in [3, 4] {
             out.push(b'/');
-            for piece in percent_encode(self.header.component(field, 1), SEGMENT) {
-                out.extend_from_slice(piece.as_bytes());
-            }
+            let value = self.header.component(field, 1);
+            push_encoded(out, value, self.reading.is_utf8, SEGMENT);
         }
     }
 
     /// Appends the `ce-*` headers of binary mode, each line ended.
     pub fn push_headers(&self, out: &mut Vec<u8>) {
+        let is_utf8 = self.reading.is_utf8;
         out.extend_from_slice(b"ce-specversion: 1.0\r\nce-id: ");
-        self.id.push_header(out);
+        self.id.push_header(out, is_utf8);
         out.extend_from_slice(b"\r\nce-type: ");
-        self.push_type(out, push_header_value);
+        self.push_type(out, |out, value| push_header_value(out, value, is_utf8));
         out.extend_from_slice(b"\r\nce-source: ");
         self.push_source(out);
         out.extend_from_slice(b"\r\nce-time: ");
@@ -134,17 +134,29 @@ impl Source<'_> {
         out.extend_from_slice(SCHEMA.as_bytes());
         if !self.header.component(12, 1).is_empty() {
             out.extend_from_slice(b"\r\nce-hl7version: ");
-            push_header_value(out, self.header.component(12, 1));
+            push_header_value(out, self.header.component(12, 1), is_utf8);
         }
         out.extend_from_slice(b"\r\nce-hl7controlid: ");
-        push_header_value(out, self.header.control_id());
+        push_header_value(out, self.header.control_id(), is_utf8);
         out.extend_from_slice(b"\r\n");
     }
 }
 
-/// Appends bytes of a message as an HTTP field value.
-pub fn push_header_value(out: &mut Vec<u8>, value: &[u8]) {
-    for piece in percent_encode(value, HEADER) {
+/// Appends bytes of a message, which are UTF-8 or else ISO 8859-1, as an HTTP field value.
+pub fn push_header_value(out: &mut Vec<u8>, value: &[u8], is_utf8: bool) {
+    push_encoded(out, value, is_utf8, HEADER);
+}
+
+/// What is encoded are the bytes of UTF-8, whatever the message's are, so that what is decoded is the same text as in JSON.
+fn push_encoded(out: &mut Vec<u8>, value: &[u8], is_utf8: bool, set: &'static AsciiSet) {
+    let transcoded: String;
+    let value = if is_utf8 || value.is_ascii() {
+        value
+    } else {
+        transcoded = value.iter().copied().map(char::from).collect();
+        transcoded.as_bytes()
+    };
+    for piece in percent_encode(value, set) {
         out.extend_from_slice(piece.as_bytes());
     }
 }

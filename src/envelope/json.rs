@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 pub struct Text {
     /// They are valid UTF-8; otherwise each is the code point of its number (ISO 8859-1).
     utf8: bool,
-    needles: Needles,
+    needles: Needles<2>,
 }
 
 impl Text {
@@ -17,7 +17,7 @@ impl Text {
     pub fn new(utf8: bool) -> Self {
         Self {
             utf8,
-            needles: Needles::new([b'"', b'\\']).control().high(!utf8),
+            needles: Needles::new(b'"', [b'\\']).control().high(!utf8),
         }
     }
 

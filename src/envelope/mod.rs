@@ -14,6 +14,7 @@ pub mod cloudevents;
 pub mod json;
 pub mod read;
 pub mod segments;
+pub mod sink;
 
 pub use cloudevents::{Envelope, EventId, SCHEMA, Shape, Source};
 

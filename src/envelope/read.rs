@@ -1,10 +1,12 @@
 //! The way back: an envelope that an app kept, changed or made becomes ER7 again.
 //!
 //! `raw` (or `rawbase64`) gives the exact bytes. Where there is none, the message is built from `segments`: the same
-//! values at the same places, in the delimiters that `delimiters` names, with CR after every segment.
+//! values at the same places, in the delimiters that `delimiters` names, with CR after every segment. Delimiters in values are
+//! escaped; what reading kept as it stands (`\.br\`, `\H\`, hex that is no text) is written as it stands.
 
 use crate::config::Charset;
-use crate::hl7::{Delimiters, charset, escape};
+use crate::hl7::escape::{self, Token, next_token, unhex};
+use crate::hl7::{Delimiters, charset};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
@@ -160,6 +162,16 @@ impl Writer {
             expected: "an id",
         })?;
         let id = string(id, || format!("{}.id", key()))?;
+        if id
+            .bytes()
+            .any(|byte| byte == b'\r' || byte == self.delimiters.field)
+        {
+            return Err(shape(
+                &format!("{}.id", key()),
+                "no CR and no field separator",
+            ));
+        }
+        let start = out.len();
         push_text(out, id, self.set, || format!("{}.id", key()))?;
         let is_header = matches!(id, "MSH" | "BHS" | "FHS");
         let no_fields = Map::new();
@@ -167,16 +179,34 @@ impl Writer {
             Some(fields) => object(fields, || format!("{}.fields", key()))?,
             None => &no_fields,
         };
-        if is_header {
-            out.extend(self.delimiters.iter());
-        }
         let first = if is_header { 3 } else { 1 };
-        for (field, value) in numbered(fields, first, || format!("{}.fields", key()))? {
+        let all = numbered(fields, first, || format!("{}.fields", key()))?;
+        if is_header && number == 0 {
+            out.extend(self.delimiters.iter());
+        } else if is_header && !fields.is_empty() {
+            // Further on, it says nothing of how this message is read: a value like others, but for the escapes.
+            let key = || format!("{}.fields[\"2\"]", key());
+            out.push(self.delimiters.field);
+            let second = fields.get("2").and_then(|field| field.get(0)?.get("1"));
+            let second = second.map_or(Ok(""), |value| string(value, key))?;
+            if second
+                .bytes()
+                .any(|byte| byte == b'\r' || byte == self.delimiters.field)
+            {
+                return Err(shape(&key(), "no CR and no field separator"));
+            }
+            push_text(out, second, self.set, key)?;
+        }
+        for (field, value) in all {
             let key = || format!("segments[{number}].fields[\"{field}\"]");
             out.push(self.delimiters.field);
             if let Some(value) = value {
                 self.field(out, value, &key)?;
             }
+        }
+        if out.len() == start {
+            // Without an ID and values: an empty line would not be a segment.
+            out.push(self.delimiters.field);
         }
         Ok(())
     }
@@ -228,24 +258,76 @@ impl Writer {
         value: &Value,
         key: &dyn Fn() -> String,
     ) -> Result<(), BadEnvelope> {
+        let text = string(value, key)?;
         let mut plain = Vec::new();
-        push_text(&mut plain, string(value, key)?, self.set, key)?;
+        if self.set == Charset::Ascii && self.delimiters.escape.is_some() {
+            plain.extend_from_slice(text.as_bytes());
+        } else {
+            push_text(&mut plain, text, self.set, key)?;
+        }
         if self.delimiters.escape.is_none() {
             // Nothing can be escaped, so nothing may need it.
-            let needs = plain
-                .iter()
-                .any(|byte| matches!(*byte, b'\r') || self.delimiters.iter().any(|d| d == *byte));
-            if needs {
+            let needs = |byte: &u8| {
+                matches!(*byte, b'\r' | b'\n') || self.delimiters.iter().any(|d| d == *byte)
+            };
+            if plain.iter().any(needs) {
                 return Err(BadEnvelope::Shape {
                     key: key(),
-                    expected: "no delimiter in a message that has no escape character",
+                    expected: "no delimiter and no line end in a message that has no escape character",
                 });
             }
             out.extend_from_slice(&plain);
-        } else {
-            escape::escape_into(out, &plain, &self.delimiters);
+            return Ok(());
+        }
+        let mut rest = plain.as_slice();
+        while let Some((token, after)) = next_token(rest, &self.delimiters) {
+            let written = &rest[..rest.len() - after.len()];
+            if self.stands(token, written) {
+                out.extend_from_slice(written);
+            } else {
+                self.escaped(out, written);
+            }
+            rest = after;
         }
         Ok(())
+    }
+
+    /// Whether this came from a sequence that reading kept, and not from an escaped escape character.
+    fn stands(&self, token: Token<'_>, sequence: &[u8]) -> bool {
+        let kept = match token {
+            Token::Kept(sequence) => escape::is_command(sequence),
+            Token::Hex(digits) => {
+                let bytes: Vec<u8> = unhex(digits).collect();
+                self.set != Charset::Latin1 && std::str::from_utf8(&bytes).is_err()
+            }
+            Token::Text(_) | Token::Delimiter(_) => false,
+        };
+        let body = sequence
+            .get(1..sequence.len().saturating_sub(1))
+            .unwrap_or_default();
+        let plain =
+            |byte: &u8| (b' '..0x7F).contains(byte) && !self.delimiters.iter().any(|d| d == *byte);
+        kept && body.iter().all(plain)
+    }
+
+    /// What ASCII does not have is written as hex, which is how an envelope reads it in a message of plain ASCII.
+    fn escaped(&self, out: &mut Vec<u8>, bytes: &[u8]) {
+        for run in bytes.chunk_by(|a, b| a.is_ascii() == b.is_ascii()) {
+            let (Some(escape), Some(0x80..)) = (self.delimiters.escape, run.first()) else {
+                escape::escape_into(out, run, &self.delimiters);
+                continue;
+            };
+            if self.set != Charset::Ascii {
+                out.extend_from_slice(run);
+                continue;
+            }
+            out.extend_from_slice(&[escape, b'X']);
+            for byte in run {
+                let digit = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble)];
+                out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+            }
+            out.push(escape);
+        }
     }
 
     fn delimiter(
@@ -298,4 +380,65 @@ fn numbered(
     Ok((first..=last)
         .map(|number| (number, map.get(itoa::Buffer::new().format(number))))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn er7(charset: &str, segments: &Value) -> Result<String, String> {
+        let data = json!({"charset": charset, "delimiters": "|^~\\&", "segments": segments});
+        let er7 = to_er7(data.to_string().as_bytes()).map_err(|error| error.to_string())?;
+        Ok(er7.iter().map(|byte| char::from(*byte)).collect())
+    }
+
+    fn value(charset: &str, value: &str) -> Result<String, String> {
+        er7(
+            charset,
+            &json!([{"id": "NTE", "fields": {"1": [{"1": value}]}}]),
+        )
+    }
+
+    #[test]
+    fn delimiters_are_escaped_and_commands_are_not() {
+        for (text, written) in [
+            ("a|b^c&d~e\\f", "a\\F\\b\\S\\c\\T\\d\\R\\e\\E\\f"),
+            ("one\\.br\\two\\H\\x\\N\\", "one\\.br\\two\\H\\x\\N\\"),
+            ("\\F\\", "\\E\\F\\E\\"),
+            ("C:\\temp\\x", "C:\\E\\temp\\E\\x"),
+            ("\\X41\\", "\\E\\X41\\E\\"),
+            ("\\XFF\\", "\\XFF\\"),
+            ("\\Z|\\", "\\E\\Z\\F\\\\E\\"),
+            ("a\r\nb", "a\\X0D\\\\X0A\\b"),
+        ] {
+            assert_eq!(
+                value("UTF-8", text),
+                Ok(format!("NTE|{written}\r")),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn characters_outside_the_charset() {
+        assert_eq!(value("ASCII", "caf\u{e9}").unwrap(), "NTE|caf\\XC3A9\\\r");
+        assert_eq!(value("ISO-8859-1", "caf\u{e9}").unwrap(), "NTE|caf\u{e9}\r");
+        assert_eq!(
+            value("ISO-8859-1", "\u{20ac}").unwrap_err(),
+            "segments[0].fields[\"1\"][0]: holds a character that ISO-8859-1 does not have"
+        );
+    }
+
+    #[test]
+    fn odd_segments_keep_their_place_and_none_can_be_smuggled_in() {
+        let odd = json!([{"id": "", "fields": {}}, {"id": "BHS", "fields": {}},
+            {"id": "BHS", "fields": {"1": [{"1": "|"}], "2": [{"1": "xy"}], "4": [{"1": "z"}]}}]);
+        assert_eq!(er7("UTF-8", &odd).unwrap(), "|\rBHS\rBHS|xy||z\r");
+        let smuggled = json!([{"id": "NTE|1\rPID"}]);
+        assert_eq!(
+            er7("UTF-8", &smuggled).unwrap_err(),
+            "segments[0].id: expected no CR and no field separator"
+        );
+    }
 }

@@ -10,6 +10,7 @@
 //! an empty repetition before a filled one is `{}` and keeps its place.
 
 use super::json::Text;
+use super::sink::Sink;
 use crate::hl7::escape::{Token, next_token, unhex};
 use crate::hl7::scan::{Needles, Scanner};
 use crate::hl7::{Delimiters, Header, Terminator};
@@ -47,8 +48,8 @@ pub struct Walker<'a> {
     text: Text,
     lf_ends: bool,
     classes: [Class; 256],
-    needles: Needles,
-    scanner: Scanner<'a>,
+    needles: Needles<7>,
+    scanner: Scanner<'a, 7>,
     /// Where the value that is being read begins, and whether it has special bytes.
     start: usize,
     special: bool,
@@ -105,7 +106,6 @@ impl<'a> Walker<'a> {
             class(Some(LF), Class::Terminator);
         }
         let structural = [
-            Some(delimiters.field),
             delimiters.component,
             delimiters.repetition,
             delimiters.subcomponent,
@@ -113,7 +113,7 @@ impl<'a> Walker<'a> {
             Some(b'"'),
             Some(b'\\'),
         ];
-        let needles = Needles::new(structural.into_iter().flatten())
+        let needles = Needles::new(delimiters.field, structural.into_iter().flatten())
             .control()
             .high(!text.is_utf8());
         Self {
@@ -136,37 +136,44 @@ impl<'a> Walker<'a> {
 
     /// Appends to `out` until it holds `limit` bytes or a little more, or everything is written: then `true`.
     pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> bool {
-        while !self.done {
-            if let Some(pending) = self.pending {
-                if out.len() >= limit {
-                    return false;
-                }
-                self.write_piece(out, pending);
-                continue;
-            }
-            let at = self.scanner.next().unwrap_or(self.bytes.len());
-            match self
-                .bytes
-                .get(at)
-                .map(|byte| self.classes[usize::from(*byte)])
-            {
-                Some(Class::Special) => self.note_special(at),
-                // In the segment ID, only a field separator or the end means something.
-                Some(Class::Repetition | Class::Component | Class::Subcomponent)
-                    if self.place.field == 0 =>
-                {
-                    self.special = true;
-                }
-                class => {
-                    let class = class.unwrap_or(Class::Terminator);
-                    self.end_value(out, at, class);
-                    if out.len() >= limit {
-                        return self.done;
-                    }
-                }
+        let mut sink = Sink::new(out);
+        while !self.done && sink.len() < limit {
+            match self.pending {
+                Some(pending) => self.write_piece(&mut sink, pending),
+                None => self.step(&mut sink),
             }
         }
-        true
+        self.done
+    }
+
+    /// Goes on to the next byte that means something.
+    ///
+    /// What to do is decided once per byte, and each arm is inlined: a second look at the class would be a second
+    /// jump that the processor cannot predict, and those are what this function's time goes into.
+    #[inline(always)]
+    fn step(&mut self, sink: &mut Sink<'_>) {
+        let at = self.scanner.next().unwrap_or(self.bytes.len());
+        let class = match self.bytes.get(at) {
+            Some(byte) => self.classes[usize::from(*byte)],
+            None => Class::Terminator,
+        };
+        match class {
+            // One of several separators in a row: an empty field.
+            Class::Field if at == self.start && !self.open.field && self.place.field > 0 => {
+                self.next_field(self.place.field + 1);
+                self.start = at + 1;
+            }
+            Class::Field => self.end_value(sink, at, Class::Field),
+            Class::Special => self.note_special(at),
+            // In the segment ID, only a field separator or the end means something.
+            Class::Repetition | Class::Component | Class::Subcomponent if self.place.field == 0 => {
+                self.special = true;
+            }
+            Class::Component => self.end_value(sink, at, Class::Component),
+            Class::Repetition => self.end_value(sink, at, Class::Repetition),
+            Class::Subcomponent => self.end_value(sink, at, Class::Subcomponent),
+            Class::Terminator => self.end_value(sink, at, Class::Terminator),
+        }
     }
 
     fn note_special(&mut self, at: usize) {
@@ -179,14 +186,14 @@ impl<'a> Walker<'a> {
     }
 
     /// A value ends at `at`, by a delimiter of this class.
-    #[inline]
-    fn end_value(&mut self, out: &mut Vec<u8>, at: usize, class: Class) {
+    #[inline(always)]
+    fn end_value(&mut self, sink: &mut Sink<'_>, at: usize, class: Class) {
         let first_of_several = class == Class::Subcomponent && self.place.subcomponent <= 1;
         if first_of_several {
             self.open.as_object = self.more_subcomponents(at);
         }
         if at > self.start {
-            self.open_value(out);
+            self.open_value(sink);
             if at - self.start > PIECE || self.special {
                 let special = self.special;
                 self.pending = Some(Pending {
@@ -196,10 +203,10 @@ impl<'a> Walker<'a> {
                 });
                 return;
             }
-            out.extend_from_slice(&self.bytes[self.start..at]);
-            out.push(b'"');
+            sink.push(self.bytes, self.start, at);
+            sink.put(b"\"");
         }
-        self.delimiter(out, at, class);
+        self.delimiter(sink, at, class);
     }
 
     /// Whether a subcomponent after the first holds something, seen from the delimiter at `at`.
@@ -212,18 +219,19 @@ impl<'a> Walker<'a> {
         })
     }
 
-    fn write_piece(&mut self, out: &mut Vec<u8>, pending: Pending) {
+    #[inline(never)]
+    fn write_piece(&mut self, sink: &mut Sink<'_>, pending: Pending) {
         let value = &self.bytes[pending.from..pending.to];
         let used = if !pending.special {
             let used = value.len().min(PIECE);
-            out.extend_from_slice(&value[..used]);
+            sink.push(value, 0, used);
             used
         } else if self.place.field == 0 {
             let used = value.len().min(PIECE);
-            self.text.push(out, &value[..used]);
+            self.text.push(sink.buffer(), &value[..used]);
             used
         } else {
-            unescape_some(out, value, &self.delimiters, self.text)
+            unescape_some(sink.buffer(), value, &self.delimiters, self.text)
         };
         let from = pending.from + used;
         if from < pending.to {
@@ -231,39 +239,39 @@ impl<'a> Walker<'a> {
             return;
         }
         self.pending = None;
-        out.push(b'"');
+        sink.put(b"\"");
         let class = self
             .bytes
             .get(pending.to)
             .map(|byte| self.classes[usize::from(*byte)]);
-        self.delimiter(out, pending.to, class.unwrap_or(Class::Terminator));
+        self.delimiter(sink, pending.to, class.unwrap_or(Class::Terminator));
     }
 
-    #[inline]
-    fn delimiter(&mut self, out: &mut Vec<u8>, at: usize, class: Class) {
+    #[inline(always)]
+    fn delimiter(&mut self, sink: &mut Sink<'_>, at: usize, class: Class) {
         self.start = at + 1;
         self.special = false;
         match class {
             Class::Subcomponent => self.place.subcomponent += 1,
             Class::Component => {
-                self.close_component(out);
+                self.close_component(sink);
                 self.place.component += 1;
             }
             Class::Repetition => {
-                self.close_repetition(out);
+                self.close_repetition(sink);
                 self.place.repetition += 1;
                 self.place.component = 1;
             }
             Class::Field => {
                 if self.place.field == 0 {
-                    self.begin_fields(out, at);
+                    self.begin_fields(sink, at);
                 } else {
-                    self.close_field(out);
+                    self.close_field(sink);
                     self.next_field(self.place.field + 1);
                 }
             }
             Class::Terminator | Class::Special => {
-                self.close_segment(out);
+                self.close_segment(sink);
                 self.done = at >= self.bytes.len();
             }
         }
@@ -279,15 +287,18 @@ impl<'a> Walker<'a> {
     }
 
     /// The separator after a segment ID. In MSH it is itself field 1, and field 2 has no delimiters in it.
-    fn begin_fields(&mut self, out: &mut Vec<u8>, at: usize) {
+    #[inline(never)]
+    fn begin_fields(&mut self, sink: &mut Sink<'_>, at: usize) {
         if !self.open.segment {
             // A line that begins with a separator: a segment without an ID.
-            self.open_segment(out);
-            out.push(b'"');
+            self.open_segment(sink);
+            sink.put(b"\"");
         }
-        out.extend_from_slice(b",\"fields\":{");
-        let id = self.bytes.get(at.saturating_sub(3)..at).unwrap_or_default();
-        let begins_line = at == 3 || at > 3 && matches!(self.bytes[at - 4], CR | LF);
+        sink.put(b",\"fields\":{");
+        let (before, id) = self.bytes[..at].split_at(at.saturating_sub(3));
+        // An LF before the ID is a part of it, unless it ends segments or follows a CR.
+        let line_end = before.iter().rposition(|byte| *byte != LF || self.lf_ends);
+        let begins_line = line_end.is_none_or(|end| matches!(before[end], CR | LF));
         if !begins_line || !matches!(id, b"MSH" | b"BHS" | b"FHS") {
             self.next_field(1);
             return;
@@ -300,25 +311,25 @@ impl<'a> Walker<'a> {
             )
         };
         let msh2 = &rest[..rest.iter().position(ends).unwrap_or(rest.len())];
-        out.extend_from_slice(b"\"1\":[{\"1\":\"");
-        self.text.push_byte(out, self.delimiters.field);
-        out.extend_from_slice(b"\"}]");
+        sink.put(b"\"1\":[{\"1\":\"");
+        self.text.push_byte(sink.buffer(), self.delimiters.field);
+        sink.put(b"\"}]");
         self.open.any_field = true;
         if !msh2.is_empty() {
-            out.extend_from_slice(b",\"2\":[{\"1\":\"");
-            self.text.push(out, msh2);
-            out.extend_from_slice(b"\"}]");
+            sink.put(b",\"2\":[{\"1\":\"");
+            self.text.push(sink.buffer(), msh2);
+            sink.put(b"\"}]");
         }
         self.next_field(2);
         self.start = at + 1 + msh2.len();
         self.scanner = Scanner::new(self.bytes, self.needles, self.start);
     }
 
-    fn open_segment(&mut self, out: &mut Vec<u8>) {
+    fn open_segment(&mut self, sink: &mut Sink<'_>) {
         if std::mem::replace(&mut self.any_segment, true) {
-            out.push(b',');
+            sink.put(b",");
         }
-        out.extend_from_slice(b"{\"id\":\"");
+        sink.put(b"{\"id\":\"");
         self.open = Open {
             segment: true,
             ..Open::default()
@@ -326,8 +337,35 @@ impl<'a> Walker<'a> {
     }
 
     /// Opens every bracket that the value at this place needs, up to its quotation mark.
-    #[inline]
-    fn open_value(&mut self, out: &mut Vec<u8>) {
+    #[inline(always)]
+    fn open_value(&mut self, sink: &mut Sink<'_>) {
+        let Place {
+            field,
+            repetition,
+            component,
+            ..
+        } = self.place;
+        let open = &mut self.open;
+        // By far the most values are a field's first or another component of an open repetition.
+        if !open.as_object {
+            let first = component == 1 && repetition == 1 && open.any_field && field > 0;
+            if first && !open.field && sink.put_field(field) {
+                open.field = true;
+                open.repetitions = 1;
+                open.repetition = true;
+                open.any_component = true;
+                return;
+            }
+            if open.repetition && open.any_component && sink.put_component(component) {
+                return;
+            }
+        }
+        self.open_rare(sink);
+    }
+
+    /// The same, for every case.
+    #[inline(never)]
+    fn open_rare(&mut self, sink: &mut Sink<'_>) {
         let Place {
             field,
             repetition,
@@ -335,99 +373,91 @@ impl<'a> Walker<'a> {
             subcomponent,
         } = self.place;
         if field == 0 {
-            return self.open_segment(out);
+            return self.open_segment(sink);
         }
         let open = &mut self.open;
         if !open.field {
             open.field = true;
             open.repetitions = 0;
             if std::mem::replace(&mut open.any_field, true) {
-                out.push(b',');
+                sink.put(b",");
             }
-            key(out, field);
-            out.push(b'[');
+            sink.put_key(field);
+            sink.put(b"[");
         }
         if !open.repetition {
             while open.repetitions + 1 < repetition {
-                out.extend_from_slice(if open.repetitions > 0 { b",{}" } else { b"{}" });
+                if open.repetitions > 0 {
+                    sink.put(b",");
+                }
+                sink.put(b"{}");
                 open.repetitions += 1;
             }
-            out.extend_from_slice(if open.repetitions > 0 { b",{" } else { b"{" });
+            if open.repetitions > 0 {
+                sink.put(b",");
+            }
+            sink.put(b"{");
             open.repetitions += 1;
             open.repetition = true;
             open.any_component = false;
         }
         if !open.component {
             if std::mem::replace(&mut open.any_component, true) {
-                out.push(b',');
+                sink.put(b",");
             }
-            key(out, component);
+            sink.put_key(component);
             if open.as_object {
-                out.push(b'{');
+                sink.put(b"{");
                 open.component = true;
                 open.any_subcomponent = false;
             }
         }
         if open.as_object {
             if std::mem::replace(&mut open.any_subcomponent, true) {
-                out.push(b',');
+                sink.put(b",");
             }
-            key(out, subcomponent);
+            sink.put_key(subcomponent);
         }
-        out.push(b'"');
+        sink.put(b"\"");
     }
 
-    #[inline]
-    fn close_component(&mut self, out: &mut Vec<u8>) {
+    #[inline(always)]
+    fn close_component(&mut self, sink: &mut Sink<'_>) {
         if self.open.component {
-            out.push(b'}');
+            sink.put(b"}");
         }
         self.open.component = false;
         self.open.as_object = false;
         self.place.subcomponent = 1;
     }
 
-    #[inline]
-    fn close_repetition(&mut self, out: &mut Vec<u8>) {
-        self.close_component(out);
+    #[inline(always)]
+    fn close_repetition(&mut self, sink: &mut Sink<'_>) {
+        self.close_component(sink);
         if std::mem::take(&mut self.open.repetition) {
-            out.push(b'}');
+            sink.put(b"}");
         }
     }
 
-    #[inline]
-    fn close_field(&mut self, out: &mut Vec<u8>) {
-        self.close_repetition(out);
+    #[inline(always)]
+    fn close_field(&mut self, sink: &mut Sink<'_>) {
+        self.close_repetition(sink);
         if std::mem::take(&mut self.open.field) {
-            out.push(b']');
+            sink.put(b"]");
         }
     }
 
-    fn close_segment(&mut self, out: &mut Vec<u8>) {
-        self.close_field(out);
+    #[inline(never)]
+    fn close_segment(&mut self, sink: &mut Sink<'_>) {
+        self.close_field(sink);
         if self.open.segment {
             if self.place.field == 0 {
-                out.extend_from_slice(b",\"fields\":{");
+                sink.put(b",\"fields\":{");
             }
-            out.extend_from_slice(b"}}");
+            sink.put(b"}}");
         }
         self.open = Open::default();
         self.place = Place::default();
-    }
-}
-
-/// `"7":`
-#[inline]
-fn key(out: &mut Vec<u8>, number: usize) {
-    if let digit @ 0..10 = number {
-        out.extend_from_slice(&[b'"', b'0' + digit as u8, b'"', b':']);
-    } else if let number @ 10..100 = number {
-        let (tens, ones) = (number / 10, number % 10);
-        out.extend_from_slice(&[b'"', b'0' + tens as u8, b'0' + ones as u8, b'"', b':']);
-    } else {
-        out.push(b'"');
-        out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-        out.extend_from_slice(b"\":");
     }
 }
 

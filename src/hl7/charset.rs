@@ -12,7 +12,7 @@ use crate::config::{Charset, CharsetPolicy};
 pub struct Reading {
     /// What the bytes are read as.
     pub charset: Charset,
-    /// Whether the bytes can be used as UTF-8 as they are (true for ASCII, and for 8859-1 without high bytes).
+    /// Whether bytes are UTF-8, those of `\X..\` included. False for 8859-1 even where no byte is high: `\XE9\` is é there.
     pub is_utf8: bool,
     /// MSH-18 promised something else; the bytes could be read only by the fallback.
     pub mismatch: bool,
@@ -101,7 +101,7 @@ pub fn read(
         (None, Label::None) => return Err(Unreadable::Invalid),
     };
     if ascii || wanted == Charset::Latin1 {
-        return Ok(plain(wanted, ascii));
+        return Ok(plain(wanted, wanted != Charset::Latin1));
     }
     let mismatch = |charset, is_utf8: bool| Reading {
         mismatch: true,
@@ -209,7 +209,7 @@ mod tests {
             ("ASCII", "é".as_bytes(), Utf8, true, true, false, false),
             ("ASCII", b"\xe9", Latin1, false, true, false, true),
             ("8859/1", b"\x80\xe9", Latin1, false, false, false, false),
-            ("8859/1  ", b"x", Latin1, true, false, false, false),
+            ("8859/1  ", b"x", Latin1, false, false, false, false),
             ("iso-8859-1", b"\xe9", Latin1, false, false, true, false),
             ("8859/15", b"x", Ascii, true, false, false, false),
         ] {

@@ -61,6 +61,27 @@ fn is_hex(digits: &[u8]) -> bool {
     !digits.is_empty() && digits.len() % 2 == 0 && digits.iter().all(u8::is_ascii_hexdigit)
 }
 
+/// Whether a [`Token::Kept`] is one that the standard or a partner gave a meaning, so that it must not be escaped when it is
+/// written again: highlighting (`\H\`, `\N\`), formatting (`\.br\` …), character set switches, local ones.
+pub fn is_command(sequence: &[u8]) -> bool {
+    let body = sequence
+        .get(1..sequence.len().saturating_sub(1))
+        .unwrap_or_default();
+    match body {
+        b"H" | b"N" => true,
+        [b'.', name @ ..] => {
+            let letters = name.iter().take_while(|byte| byte.is_ascii_lowercase());
+            matches!(
+                &name[..letters.count()],
+                b"br" | b"sp" | b"fi" | b"nf" | b"in" | b"ti" | b"sk" | b"ce"
+            )
+        }
+        [b'C' | b'M', digits @ ..] => is_hex(digits),
+        [b'Z', ..] => true,
+        _ => false,
+    }
+}
+
 /// Decodes the digits of a [`Token::Hex`].
 pub fn unhex(digits: &[u8]) -> impl Iterator<Item = u8> + '_ {
     let nibble = |byte: u8| (byte as char).to_digit(16).unwrap_or_default() as u8;
@@ -143,6 +164,18 @@ mod tests {
             b"\\P\\",
             "no truncation character, no escape for it"
         );
+    }
+
+    #[test]
+    fn commands() {
+        for command in [
+            "H", "N", ".br", ".sp3", ".in+2", ".ti-2", "C2842", "M1A4D", "Zx",
+        ] {
+            assert!(is_command(format!("\\{command}\\").as_bytes()), "{command}");
+        }
+        for text in ["", "temp", ".", ".bridge", "Users", "Cold", "F", "XFF"] {
+            assert!(!is_command(format!("\\{text}\\").as_bytes()), "{text}");
+        }
     }
 
     proptest! {

@@ -43,10 +43,8 @@ impl<'a> Index<'a> {
         };
         index.segments.reserve(bytes.len() / 64);
         index.ends.reserve(bytes.len() / 8);
-        let needles = match header.terminator {
-            Terminator::Lf => Needles::new([field, CR, LF]),
-            Terminator::Cr | Terminator::CrLf => Needles::new([field, CR]),
-        };
+        let lf = (header.terminator == Terminator::Lf).then_some(LF);
+        let needles = Needles::<3>::new(field, [CR].into_iter().chain(lf));
         let mut start = 0;
         let mut first = 0;
         for at in Scanner::new(bytes, needles, 0) {
@@ -134,10 +132,11 @@ impl<'a> Segment<'_, 'a> {
         let shift = usize::from(self.is_header());
         if number == shift {
             let end = self.ends[0] as usize;
-            return if self.is_header() {
-                self.bytes.get(end..=end)
-            } else {
-                Some(self.id())
+            return match (self.is_header(), self.ends.len()) {
+                (false, _) => Some(self.id()),
+                // A header without one separator has no fields: what follows its ID is a terminator.
+                (true, 1) => None,
+                (true, _) => self.bytes.get(end..=end),
             };
         }
         let place = number.checked_sub(shift)?;
@@ -147,7 +146,10 @@ impl<'a> Segment<'_, 'a> {
 
     /// How many fields the segment has, as the standard numbers them.
     pub fn last_field(&self) -> usize {
-        self.ends.len() - 1 + usize::from(self.is_header())
+        match self.ends.len() {
+            1 => 0,
+            ends => ends - 1 + usize::from(self.is_header()),
+        }
     }
 
     /// MSH, BHS and FHS number their fields from the separator itself.
@@ -173,7 +175,7 @@ mod tests {
 
     const MESSAGE: &[u8] =
         b"MSH|^~\\&#|APP|FAC|||20260101||ADT^A01|7|P|2.7\rPID|1||11^^^A&1.2~22^^^B||DOE^JANE\r\
-        OBX|1|ST|a\nb||1\rOBX|2|ST|||2\r\rZZZ\r";
+        OBX|1|ST|a\nb||1\rOBX|2|ST|||2\r\rZZZ\rBHS\r";
 
     #[test]
     fn paths_reach_every_level() {
@@ -195,6 +197,7 @@ mod tests {
             ("OBX.3", Some("a\nb")),
             ("ZZZ", Some("ZZZ")),
             ("ZZZ.1", None),
+            ("BHS.1", None),
             ("EVN.1", None),
         ] {
             assert_eq!(get(MESSAGE, path).as_deref(), expected, "{path}");

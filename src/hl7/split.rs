@@ -6,12 +6,14 @@ use std::ops::Range;
 
 /// Where each message of a file stands. Blank lines between messages, and block characters around them, belong to none.
 pub fn messages(file: &[u8]) -> Vec<Range<usize>> {
-    if file.contains(&0x0B) {
-        return blocks(file);
-    }
     let mut starts: Vec<usize> = memmem::find_iter(file, b"MSH")
         .filter(|at| is_start(file, *at))
         .collect();
+    // A VT further on is text: some senders write line breaks so.
+    let text = starts.first().copied().unwrap_or(file.len());
+    if file[..text].contains(&0x0B) {
+        return blocks(file);
+    }
     // A batch is one thing: its messages are not taken out of it.
     let first = starts.first().copied().unwrap_or(file.len());
     if let Payload::Batch(_) = peek(file) {
@@ -43,9 +45,11 @@ fn blocks(file: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(start) = memchr::memchr(0x0B, &file[at..]).map(|start| at + start + 1) {
-        let end = memmem::find(&file[start..], b"\x1c\r")
-            .or_else(|| memchr::memchr(0x1C, &file[start..]));
-        let end = end.map_or(file.len(), |end| start + end);
+        // Not beyond the next block, whatever ends this one.
+        let next = memchr::memchr(0x0B, &file[start..]).map_or(file.len(), |next| start + next);
+        let block = &file[start..next];
+        let end = memmem::find(block, b"\x1c\r").or_else(|| memchr::memrchr(0x1C, block));
+        let end = end.map_or(next, |end| start + end);
         found.push(start..end);
         at = end;
     }
@@ -103,6 +107,20 @@ mod tests {
             ["MSH|1\r", "MSH|2\r"]
         );
         assert_eq!(split(b"\x0bMSH|1\r"), ["MSH|1\r"]);
+        assert_eq!(split(b"junk\n\x0bMSH|1\r\x1c\r"), ["MSH|1\r"]);
+        assert_eq!(
+            split(b"MSH|1\rOBX|a\x0bb\rMSH|2\r"),
+            ["MSH|1\rOBX|a\x0bb\r", "MSH|2\r"]
+        );
+        assert_eq!(
+            split(b"\x0bMSH|1\r\x1c\n\x0bMSH|2\r\x1c\x0bMSH|3\r\x1c\r"),
+            ["MSH|1\r", "MSH|2\r", "MSH|3\r"]
+        );
+        assert_eq!(
+            split(b"MSH|1\rNTE|a\x0bb\rMSH|2\r"),
+            ["MSH|1\rNTE|a\x0bb\r", "MSH|2\r"],
+            "a VT in text"
+        );
         assert_eq!(split(b"MSH|1"), ["MSH|1"]);
         assert_eq!(
             split(b"BHS|^~\\&|\rMSH|1\rMSH|2\rBTS|2\r"),

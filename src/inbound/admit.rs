@@ -1,11 +1,11 @@
 //! What the bridge can tell of a message before the app is asked: whether it can be answered, delivered whole and read as text.
 
-use super::exchange::Frame;
+use super::frame::Frame;
 use crate::config::{Charset, Session};
 use crate::envelope::Warning;
 use crate::hl7::ack::{Fault, Verdict, can_echo};
 use crate::hl7::charset::{self, Reading};
-use crate::hl7::{Header, Terminator};
+use crate::hl7::{Header, Payload, Terminator};
 use crate::telemetry::labels::{Deviation, Refusal};
 use memchr::memmem;
 
@@ -61,20 +61,20 @@ fn note(header: &Header<'_>, deviations: &mut Vec<Deviation>) {
     }
 }
 
-/// Whether a second message begins in the same block: to deliver both as one would mix two patients.
+/// Whether a second message begins in the same block: to deliver both as one would mix two patients. Whatever ends this
+/// message's segments: files are put together from parts, and in text the field separator would be escaped.
 fn holds_another(message: &[u8], header: &Header<'_>) -> bool {
+    let start = [b'M', b'S', b'H', header.delimiters.field];
     let body = message.get(header.leading + 4..).unwrap_or_default();
-    let is_line_start = |before: &[u8]| match before.last() {
-        Some(b'\r') => true,
-        // An LF in a message whose segments end in CR is data, but not at the start of a line.
-        Some(b'\n') if header.terminator == Terminator::Cr => {
-            let text = before.iter().rev().find(|byte| **byte != b'\n');
-            text == Some(&b'\r')
-        }
-        last => last == Some(&b'\n'),
-    };
-    memmem::find_iter(body, &[b'M', b'S', b'H', header.delimiters.field])
-        .any(|at| is_line_start(&body[..at]))
+    memmem::find_iter(body, &start).any(|at| at > 0 && matches!(body[at - 1], b'\r' | b'\n'))
+}
+
+/// Why a block is not taken whose header cannot even be read.
+pub fn not_er7(payload: &Payload<'_>) -> Refusal {
+    match payload {
+        Payload::Xml => Refusal::Xml,
+        Payload::V2(_) | Payload::Batch(_) | Payload::Other => Refusal::NotHl7,
+    }
 }
 
 /// How a message is to be answered that the app was not asked about.

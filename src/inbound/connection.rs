@@ -9,13 +9,15 @@
 //!    └ drain, only here: never inside a frame or an exchange
 //! ```
 
-use super::exchange::{Frame, Parts, Reply, exchange};
+use super::exchange::{Parts, Reply, exchange};
+use super::frame::Frame;
 use super::input::Input;
-use super::listener::{Live, Shared};
+use super::shared::{Live, Shared};
+use crate::config::Framing;
 use crate::deliver::Delivery;
 use crate::mllp::sniff::Foreign;
 use crate::mllp::{Decoder, Event, More, Wait};
-use crate::runtime::{Alarm, Clock, Scratch};
+use crate::runtime::{Alarm, Scratch};
 use crate::telemetry::labels::{Closed, Deviation, Label};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -37,11 +39,12 @@ pub struct Connection<'s> {
     stream: TcpStream,
     shared: &'s Shared,
     live: Arc<Live>,
+    /// A reload of the block characters is for new connections.
+    framing: Framing,
     peer: String,
     input: Input,
     delivery: Delivery,
     alarm: Alarm,
-    clock: Clock,
     /// When the last byte came or went.
     active: Instant,
     /// When the block began that is being read.
@@ -64,11 +67,11 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Clos
     let mut connection = Connection {
         stream,
         shared,
+        framing: session.framing,
         peer: peer.ip().to_canonical().to_string(),
         input: Input::new(decoder),
         delivery: Delivery::default(),
         alarm: Alarm::default(),
-        clock: Clock::default(),
         active: Instant::now(),
         frame_began: None,
         received_any: false,
@@ -79,7 +82,7 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Clos
     let closed = connection.run().await;
     connection.input.release();
     if !matches!(closed, Closed::Peer | Closed::Probe | Closed::Error) {
-        connection.close().await;
+        Box::pin(connection.close()).await;
     }
     closed
 }
@@ -98,7 +101,8 @@ impl Connection<'_> {
             // Settings may have been reloaded since the last message.
             self.live = self.shared.live();
             let scratch = scratch.get_or_insert_default();
-            if let Err(closed) = self.answer(&frame, scratch).await {
+            // On the heap while it lasts: an exchange is many times the size of a connection that waits.
+            if let Err(closed) = Box::pin(self.answer(&frame, scratch)).await {
                 return closed;
             }
             if drain.is_draining() {
@@ -122,7 +126,7 @@ impl Connection<'_> {
             live: &self.live,
             delivery: &mut self.delivery,
             alarm: &mut self.alarm,
-            clock: &mut self.clock,
+            framing: self.framing,
             peer: &self.peer,
             deviations: &mut self.deviations,
         };
@@ -197,9 +201,8 @@ impl Connection<'_> {
             .as_mut()
             .is_none_or(|scratch| self.input.compact(&mut scratch.input));
         let between = wait == Wait::Start && empty && !self.input.decoder().in_block();
-        if between && let Some(scratch) = scratch.take() {
-            // Nothing is held while nothing comes.
-            self.shared.buffers.give(scratch);
+        if between {
+            self.rest(scratch);
         }
         if wait != Wait::Start {
             let now = Instant::now();
@@ -240,7 +243,7 @@ impl Connection<'_> {
             if !self.input.make_room(buffer, budget, max) {
                 let began = Instant::now();
                 let until = Some(began + limits.frame_timeout);
-                let room = self.input.wait_for_room(buffer, budget, max);
+                let room = Box::pin(self.input.wait_for_room(buffer, budget, max));
                 if self.alarm.race(until, room).await.is_err() {
                     return Err(Closed::FrameTimeout);
                 }
@@ -250,6 +253,8 @@ impl Connection<'_> {
                 }
             }
             match self.input.read(&self.stream, buffer) {
+                // A new socket counts as ready until it has been read from once.
+                Ok(None) if between => self.rest(scratch),
                 Ok(None) => {}
                 Ok(Some(0)) => return Ok(More::Eof),
                 Ok(Some(count)) => {
@@ -273,13 +278,21 @@ impl Connection<'_> {
         }
     }
 
+    /// Nothing is held while nothing comes.
+    fn rest(&mut self, scratch: &mut Option<Scratch>) {
+        self.input.release();
+        if let Some(scratch) = scratch.take() {
+            self.shared.buffers.give(scratch);
+        }
+    }
+
     /// Until when to wait, and what it means if nothing comes by then.
     fn deadline(&mut self, wait: Wait, between: bool) -> (Option<Instant>, Expired) {
         let limits = &self.live.session.limits;
         let frame = self.frame_began.map(|began| began + limits.frame_timeout);
         match wait {
             Wait::AfterEnd => {
-                let idle = self.active + self.live.session.framing.end_idle;
+                let idle = self.active + self.framing.end_idle;
                 (Some(idle), Expired::AfterEnd)
             }
             Wait::Data => (frame, Expired::Closed(Closed::FrameTimeout)),

@@ -1,29 +1,20 @@
 //! One message: peek → envelope → deliver → ack. The body of [`exchange`] is the line that the whole bridge is about.
 
-use super::admit::{admit, answer, answer_charset, warnings};
-use super::listener::{Live, Shared};
-use crate::config::Unavailable;
-use crate::deliver::answer::Asked;
-use crate::deliver::{Answer, Delivery, Exchange, Failure, Outcome, Rejection, Space};
+use super::admit::{admit, answer_charset, not_er7, warnings};
+use super::frame::Frame;
+use super::shared::{Live, Shared};
+use super::told::{refused, settle};
+use crate::config::Framing;
+use crate::deliver::{Delivery, Exchange, Space};
 use crate::envelope::{EventId, Source};
-use crate::hl7::ack::{Ack, Fault, Verdict, code};
+use crate::hl7::ack::{Ack, code};
 use crate::hl7::header::whole_fields;
 use crate::hl7::{Payload, peek};
 use crate::mllp::frame_into;
-use crate::runtime::{Alarm, Clock, Scratch};
+use crate::runtime::{Alarm, Scratch};
 use crate::telemetry::ExchangeRecord;
-use crate::telemetry::labels::{Closed, Deviation, Outcome as Label, Refusal};
-use std::ops::Range;
+use crate::telemetry::labels::{Closed, Deviation, Outcome as Label};
 use tokio::time::Instant;
-
-/// What came in one block.
-#[derive(Debug, Clone)]
-pub enum Frame {
-    /// A whole message, as a range of the input.
-    Whole(Range<usize>),
-    /// The first bytes of a message that was too large to keep.
-    Oversized(Vec<u8>),
-}
 
 /// How one message is answered.
 #[derive(Debug)]
@@ -45,8 +36,8 @@ pub struct Parts<'c, 'm> {
     pub delivery: &'c mut Delivery,
     /// Timer.
     pub alarm: &'c mut Alarm,
-    /// Time of day.
-    pub clock: &'c mut Clock,
+    /// The connection's block characters: those it was opened with.
+    pub framing: Framing,
     /// The peer's IP address.
     pub peer: &'c str,
     /// Deviations of this message; the connection counts and logs them.
@@ -65,19 +56,20 @@ pub async fn exchange<'m>(
         live,
         delivery,
         alarm,
-        clock,
+        framing,
         peer,
         deviations,
     } = parts;
-    let mut record = ExchangeRecord::begin(&shared.metrics, started);
-    shared.metrics.last_message.set(clock.tick());
     let Scratch {
         input,
         head,
         body,
         response,
         ack,
+        clock,
     } = scratch;
+    let mut record = ExchangeRecord::begin(&shared.metrics, started);
+    shared.metrics.last_message.set(clock.tick());
     let message = match frame {
         Frame::Whole(range) => &input[range.clone()],
         Frame::Oversized(head) => whole_fields(head),
@@ -87,12 +79,7 @@ pub async fn exchange<'m>(
         Payload::V2(header) => (header, false),
         Payload::Batch(header) => (header, true),
         other => {
-            let reason = if matches!(other, Payload::Xml) {
-                Refusal::Xml
-            } else {
-                Refusal::NotHl7
-            };
-            shared.refused(reason, peer, message.len());
+            shared.refused(not_er7(&other), peer, message.len());
             record.unanswered(Label::Rejected);
             return Reply::Close(Closed::NotHl7);
         }
@@ -101,14 +88,7 @@ pub async fn exchange<'m>(
     let told = match admitted {
         Err(reason) => {
             shared.refused(reason, peer, message.len());
-            let (verdict, fault) = answer(reason);
-            Some(Told {
-                outcome: Label::Rejected,
-                verdict,
-                faults: vec![fault],
-                text: None,
-                own: None,
-            })
+            Some(refused(reason))
         }
         Ok(reading) => {
             let id = EventId::new(message, header.control_id());
@@ -122,17 +102,10 @@ pub async fn exchange<'m>(
                 peer,
                 warnings: &warnings(deviations),
             };
-            let framing = live.session.framing;
-            let asked = Asked {
-                control_id: header.control_id(),
-                start: framing.start,
-                end: framing.end,
-            };
-            let deadline = started + live.session.ack.deadline;
             let exchange = Exchange {
                 source,
-                asked,
-                deadline,
+                framing,
+                deadline: started + live.session.ack.deadline,
                 drain: &shared.drain,
                 metrics: &shared.metrics,
             };
@@ -151,7 +124,6 @@ pub async fn exchange<'m>(
         record.unanswered(Label::Unavailable);
         return Reply::Close(Closed::Unavailable);
     };
-    let framing = live.session.framing;
     frame_into(ack, framing.start, framing.end, |out| match &told.own {
         Some(own) => out.extend_from_slice(own),
         None => Ack {
@@ -168,59 +140,4 @@ pub async fn exchange<'m>(
     });
     record.settle(told.outcome, code(told.verdict));
     Reply::Ack(record)
-}
-
-/// What the sender is told.
-struct Told {
-    outcome: Label,
-    verdict: Verdict,
-    faults: Vec<Fault>,
-    text: Option<String>,
-    own: Option<Vec<u8>>,
-}
-
-/// The one place where an outcome becomes a verdict: only `Accepted` becomes a positive one.
-fn settle(outcome: Outcome, unavailable: Unavailable) -> Option<Told> {
-    Some(match outcome {
-        Outcome::Accepted(Answer { own, text }) => Told {
-            outcome: Label::Accepted,
-            verdict: Verdict::Accepted,
-            faults: Vec::new(),
-            text,
-            own,
-        },
-        Outcome::Rejected(Rejection {
-            unsupported,
-            faults,
-            own,
-            ..
-        }) => {
-            let verdict = if unsupported {
-                Verdict::Rejected
-            } else {
-                Verdict::Error
-            };
-            Told {
-                outcome: Label::Rejected,
-                verdict,
-                faults,
-                text: None,
-                own,
-            }
-        }
-        Outcome::Unavailable(Failure { faults, .. }) => {
-            let verdict = match unavailable {
-                Unavailable::Error => Verdict::Error,
-                Unavailable::Reject => Verdict::Rejected,
-                Unavailable::Close => return None,
-            };
-            Told {
-                outcome: Label::Unavailable,
-                verdict,
-                faults,
-                text: None,
-                own: None,
-            }
-        }
-    })
 }

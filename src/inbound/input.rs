@@ -7,7 +7,7 @@ use std::io;
 use tokio::net::TcpStream;
 
 /// Read at once, at least. Up to [`UNCOUNTED`] a buffer is not charged to the budget.
-const FIRST_READ: usize = 16 * 1024;
+const FIRST_READ: usize = 8 * 1024;
 const UNCOUNTED: usize = 64 * 1024;
 
 /// Where the decoder is in the buffer, and what the buffer has reserved.

@@ -1,17 +1,11 @@
-//! One MLLP port: accepting, within bounds, and what its connections share.
+//! One MLLP port: accepting, within bounds.
 
 use super::connection;
-use super::control_id::ControlIds;
-use crate::config::{self, Session};
-use crate::deliver::health::Health;
-use crate::deliver::{App, Outcome, Route};
-use crate::envelope::EventId;
+use super::shared::{Common, Shared};
+use crate::config;
 use crate::net::socket;
-use crate::runtime::{Budget, Buffers, Drain};
-use crate::telemetry::labels::{Closed, Deviation, Label, Refusal};
-use crate::telemetry::log::Throttle;
-use crate::telemetry::{ListenerMetrics, Metrics};
-use arc_swap::ArcSwap;
+use crate::telemetry::ListenerMetrics;
+use crate::telemetry::labels::{Closed, Label};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,61 +13,6 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
-
-/// Settings in force, and what is made of them.
-#[derive(Debug)]
-pub struct Live {
-    /// The settings.
-    pub session: Arc<Session>,
-    /// The app that they name.
-    pub app: App,
-}
-
-/// What all connections of a listener share.
-#[derive(Debug)]
-pub struct Shared {
-    /// The listener's name.
-    pub name: Arc<str>,
-    /// Its metrics.
-    pub metrics: ListenerMetrics,
-    /// Buffers that are not in use.
-    pub buffers: Buffers,
-    /// The bound on large ones.
-    pub budget: Budget,
-    /// Ends everything.
-    pub drain: Drain,
-    /// Control IDs of acknowledgements.
-    pub control_ids: Arc<ControlIds>,
-    /// Whether the app can be reached.
-    pub health: Arc<Health>,
-    live: ArcSwap<Live>,
-    log: LogThrottles,
-}
-
-#[derive(Debug, Default)]
-struct LogThrottles {
-    outcome: Throttle,
-    refused: Throttle,
-    foreign: Throttle,
-    deviation: Throttle,
-    accept: Throttle,
-}
-
-/// What the listeners of one process share.
-#[derive(Debug, Clone)]
-pub struct Common {
-    /// Metrics of the process.
-    pub metrics: Metrics,
-    /// Buffers that are not in use.
-    pub buffers: Buffers,
-    /// The bound on large ones.
-    pub budget: Budget,
-    /// Ends everything.
-    pub drain: Drain,
-    /// Control IDs of acknowledgements.
-    pub control_ids: Arc<ControlIds>,
-}
 
 /// A bound port.
 #[derive(Debug)]
@@ -84,111 +23,14 @@ pub struct Listener {
     connections: Arc<Semaphore>,
 }
 
-impl Live {
-    /// Settings, ready for use.
-    ///
-    /// # Errors
-    /// If the app is behind TLS and the system's trust store cannot be used.
-    pub fn new(session: Arc<Session>, health: Arc<Health>) -> Result<Self, reqwest::Error> {
-        let app = App::new(Route::new(session.deliver.clone()), health)?;
-        Ok(Self { session, app })
-    }
-}
-
-impl Shared {
-    /// The settings in force.
-    pub fn live(&self) -> Arc<Live> {
-        self.live.load_full()
-    }
-
-    /// Puts new settings in force, from each connection's next message on.
-    ///
-    /// # Errors
-    /// As for [`Live::new`]; the old settings stay.
-    pub fn reload(&self, session: Arc<Session>) -> Result<(), reqwest::Error> {
-        self.live
-            .store(Arc::new(Live::new(session, Arc::clone(&self.health))?));
-        Ok(())
-    }
-
-    /// Counts and logs a message that the app was not asked about.
-    pub fn refused(&self, reason: Refusal, peer: &str, bytes: usize) {
-        self.metrics.refused.of(reason).inc();
-        if let Some(suppressed) = self.log.refused.pass(Instant::now()) {
-            let reason = reason.label();
-            tracing::warn!(listener = %self.name, peer, reason, bytes, suppressed, "message refused");
-        }
-    }
-
-    /// Logs an exchange with the app: at most this one line.
-    pub fn delivered(&self, outcome: &Outcome, id: &EventId<'_>, peer: &str, started: Instant) {
-        let now = Instant::now();
-        let pass = || self.log.outcome.pass(now);
-        let micros = || now.duration_since(started).as_micros() as u64;
-        match outcome {
-            Outcome::Accepted(_) => {
-                tracing::debug!(listener = %self.name, peer, message = ?id, micros = micros(), "accepted");
-            }
-            Outcome::Rejected(rejection) => {
-                if let Some(suppressed) = pass() {
-                    tracing::warn!(
-                        listener = %self.name, peer, message_id = ?id, status = rejection.status, micros = micros(),
-                        suppressed, "the application refused a message"
-                    );
-                }
-            }
-            Outcome::Unavailable(failure) => {
-                if let Some(suppressed) = pass() {
-                    tracing::warn!(
-                        listener = %self.name, peer, message_id = ?id, reason = failure.reason.label(),
-                        status = failure.status, attempts = failure.attempts, micros = micros(), suppressed,
-                        "a message could not be delivered"
-                    );
-                }
-            }
-        }
-    }
-
-    /// Logs a connection that does not speak MLLP.
-    pub fn foreign(&self, closed: Closed, peer: &str) {
-        if let Some(suppressed) = self.log.foreign.pass(Instant::now()) {
-            tracing::warn!(listener = %self.name, peer, reason = closed.label(), suppressed, "closed: not MLLP");
-        }
-    }
-
-    /// Logs a deviation. `control_bytes` are the junk's, if it was junk; never text.
-    pub fn deviation(&self, kind: Deviation, peer: &str, control_bytes: &[u8]) {
-        if let Some(suppressed) = self.log.deviation.pass(Instant::now()) {
-            let kind = kind.label();
-            tracing::info!(
-                listener = %self.name, peer, kind, ?control_bytes, suppressed,
-                "the peer deviates from the standard (said once per connection and kind)"
-            );
-        }
-    }
-}
-
 impl Listener {
     /// Binds the port.
     ///
     /// # Errors
     /// If the address cannot be bound or the app's client cannot be made.
     pub fn bind(config: &config::Listener, common: &Common) -> io::Result<Self> {
-        let health = Arc::new(Health::default());
-        let live = Live::new(Arc::clone(&config.session), Arc::clone(&health))
-            .map_err(io::Error::other)?;
+        let shared = Shared::new(config, common).map_err(io::Error::other)?;
         let socket = socket::listen(config.bind, config.backlog)?;
-        let shared = Shared {
-            name: Arc::clone(&config.name),
-            metrics: common.metrics.listener(&config.name),
-            buffers: common.buffers.clone(),
-            budget: common.budget.clone(),
-            drain: common.drain.clone(),
-            control_ids: Arc::clone(&common.control_ids),
-            health,
-            live: ArcSwap::from_pointee(live),
-            log: LogThrottles::default(),
-        };
         let connections = Arc::new(Semaphore::new(config.session.limits.max_connections));
         Ok(Self {
             shared: Arc::new(shared),
@@ -224,10 +66,7 @@ impl Listener {
                         tasks.spawn(run(stream, peer, Arc::clone(&shared), permit));
                     }
                     Err(error) => {
-                        shared.metrics.accept_errors.inc();
-                        if let Some(suppressed) = shared.log.accept.pass(Instant::now()) {
-                            tracing::error!(listener = %shared.name, %error, suppressed, "cannot accept");
-                        }
+                        shared.accept_failed(&error);
                         // Without file descriptors left, accept fails at once, again and again.
                         tokio::time::sleep(pause.next()).await;
                     }
@@ -301,5 +140,37 @@ impl Pause {
     fn next(&mut self) -> Duration {
         self.0 = (self.0 + 1).min(6);
         Duration::from_millis(16 << self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, load};
+    use crate::runtime::{Budget, Buffers, Drain};
+    use crate::telemetry::Metrics;
+
+    #[tokio::test]
+    async fn a_connection_that_waits_is_small() {
+        let yaml = "listeners: [{bind: '127.0.0.1:0'}]\nadmin: {bind: 'off'}";
+        let config = load(&Source::new().text(yaml)).unwrap();
+        let common = Common {
+            metrics: Metrics::new("0").unwrap(),
+            buffers: Buffers::default(),
+            budget: Budget::new(1 << 20, 1 << 10),
+            drain: Drain::default(),
+            control_ids: Arc::default(),
+        };
+        let listener = Listener::bind(&config.listeners[0], &common).unwrap();
+        let address = listener.address().unwrap();
+        let (_client, accepted) = tokio::join!(
+            TcpStream::connect(address),
+            accept(&listener.socket, &listener.connections)
+        );
+        let (stream, peer, permit) = accepted.unwrap();
+
+        let future = run(stream, peer, Arc::clone(&listener.shared), permit);
+        let bytes = size_of_val(&future);
+        assert!(bytes <= 2048, "an idle connection's task is {bytes} bytes");
     }
 }

@@ -14,7 +14,11 @@ pub mod admit;
 pub mod connection;
 pub mod control_id;
 pub mod exchange;
+pub mod frame;
 pub mod input;
 pub mod listener;
+pub mod shared;
+pub mod told;
 
-pub use listener::{Listener, Live, Shared};
+pub use listener::Listener;
+pub use shared::{Common, Live, Shared};

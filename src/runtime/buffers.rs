@@ -3,6 +3,7 @@
 //! A connection that waits for its next message holds no buffer: that is what makes ten thousand idle connections
 //! cheap. When bytes come it takes a [`Scratch`], and gives it back when it has answered.
 
+use super::clock::Clock;
 use std::sync::{Arc, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -19,6 +20,8 @@ pub struct Scratch {
     pub response: Vec<u8>,
     /// The acknowledgement, in its block.
     pub ack: Vec<u8>,
+    /// The time of day, as text.
+    pub clock: Clock,
 }
 
 impl Scratch {
@@ -62,6 +65,8 @@ struct Idle {
 
 /// As much is kept for the next burst; the rest is given back at once.
 const KEEP: usize = 16 * 1024 * 1024;
+/// More messages than this at once make their buffers anew.
+const KEEP_COUNT: usize = 64;
 /// As much stays after a quiet spell.
 const KEEP_QUIET: usize = 256 * 1024;
 
@@ -80,7 +85,7 @@ impl Buffers {
         scratch.clear();
         let bytes = scratch.bytes();
         let mut idle = self.lock();
-        if bytes > 0 && idle.bytes + bytes <= KEEP {
+        if bytes > 0 && idle.bytes + bytes <= KEEP && idle.scratch.len() < KEEP_COUNT {
             idle.bytes += bytes;
             idle.scratch.push(scratch);
         }

@@ -39,6 +39,11 @@ pub fn init(config: Log) -> Result<LevelHandle, tracing_subscriber::util::TryIni
         .with(level)
         .with(lines)
         .try_init()?;
+    std::panic::set_hook(Box::new(|panic| {
+        // Where, and not what: a panic's text can quote the string that it was about.
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "panicked: a fault of mllp-bridge itself");
+    }));
     Ok(LevelHandle(handle))
 }
 

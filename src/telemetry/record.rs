@@ -34,7 +34,7 @@ impl<'m> ExchangeRecord<'m> {
         self.settled = Some((outcome, ack));
     }
 
-    /// The ACK is with the peer's kernel.
+    /// The ACK is with our kernel. Whether the peer took it, TCP does not tell: only a reset is seen.
     pub fn written(mut self, now: Instant) {
         self.finished = true;
         if let Some((_, ack)) = self.settled {

@@ -18,6 +18,7 @@
 
 pub mod app;
 pub mod bridge;
+pub mod corpus;
 pub mod messages;
 pub mod peer;
 

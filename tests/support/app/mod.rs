@@ -63,6 +63,9 @@ enum Place {
     Unix { socket: PathBuf, _folder: TempDir },
 }
 
+/// Makes a reply of what was asked.
+type Responder = Arc<dyn Fn(&Recorded) -> Reply + Send + Sync>;
+
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
@@ -72,6 +75,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     script: VecDeque<Reply>,
+    responder: Option<Responder>,
     default: Reply,
     requests: Vec<Recorded>,
     /// Connections accepted.
@@ -184,6 +188,12 @@ impl TestApp {
     /// What a request gets once the script is used up.
     pub fn always(&self, reply: Reply) -> &Self {
         self.shared.lock().default = reply;
+        self
+    }
+
+    /// What a request gets once the script is used up, made of the request.
+    pub fn respond(&self, with: impl Fn(&Recorded) -> Reply + Send + Sync + 'static) -> &Self {
+        self.shared.lock().responder = Some(Arc::new(with));
         self
     }
 
@@ -411,14 +421,14 @@ fn serve(shared: &Shared, conn: Conn, number: usize) {
         let wants_close = request.wants_close();
         let (reply, releases) = {
             let mut state = shared.lock();
-            state.requests.push(request.recorded(number));
-            (
-                state
-                    .script
-                    .pop_front()
-                    .unwrap_or_else(|| state.default.clone()),
-                state.releases,
-            )
+            let request = request.recorded(number);
+            let reply = match (state.script.pop_front(), &state.responder) {
+                (Some(reply), _) => reply,
+                (None, Some(responder)) => responder(&request),
+                (None, None) => state.default.clone(),
+            };
+            state.requests.push(request);
+            (reply, state.releases)
         };
         shared.changed.notify_all();
 

@@ -1,8 +1,0 @@
-//! demo
-use std::process::ExitCode;
-/// x
-/// # Errors
-/// x
-pub fn main(_args: &crate::cli::DemoArgs) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not yet")
-}

@@ -1,0 +1,184 @@
+//! What the connections of a listener share: settings in force, metrics, bounds, and the brakes on its log lines.
+
+use super::control_id::ControlIds;
+use crate::config::{self, Session};
+use crate::deliver::health::Health;
+use crate::deliver::{App, Outcome, Route};
+use crate::envelope::EventId;
+use crate::runtime::{Budget, Buffers, Drain};
+use crate::telemetry::labels::{Closed, Deviation, Label, Refusal};
+use crate::telemetry::log::Throttle;
+use crate::telemetry::{ListenerMetrics, Metrics};
+use arc_swap::ArcSwap;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Settings in force, and what is made of them.
+#[derive(Debug)]
+pub struct Live {
+    /// The settings.
+    pub session: Arc<Session>,
+    /// The app that they name.
+    pub app: App,
+}
+
+/// What all connections of a listener share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The listener's name.
+    pub name: Arc<str>,
+    /// Its metrics.
+    pub metrics: ListenerMetrics,
+    /// Buffers that are not in use.
+    pub buffers: Buffers,
+    /// The bound on large ones.
+    pub budget: Budget,
+    /// Ends everything.
+    pub drain: Drain,
+    /// Control IDs of acknowledgements.
+    pub control_ids: Arc<ControlIds>,
+    /// Whether the app can be reached.
+    pub health: Arc<Health>,
+    live: ArcSwap<Live>,
+    log: LogThrottles,
+}
+
+#[derive(Debug, Default)]
+struct LogThrottles {
+    outcome: Throttle,
+    refused: Throttle,
+    foreign: Throttle,
+    deviation: Throttle,
+    accept: Throttle,
+}
+
+/// What the listeners of one process share.
+#[derive(Debug, Clone)]
+pub struct Common {
+    /// Metrics of the process.
+    pub metrics: Metrics,
+    /// Buffers that are not in use.
+    pub buffers: Buffers,
+    /// The bound on large ones.
+    pub budget: Budget,
+    /// Ends everything.
+    pub drain: Drain,
+    /// Control IDs of acknowledgements.
+    pub control_ids: Arc<ControlIds>,
+}
+
+impl Live {
+    /// Settings, ready for use.
+    ///
+    /// # Errors
+    /// If the app is behind TLS and the system's trust store cannot be used.
+    pub fn new(session: Arc<Session>, health: Arc<Health>) -> Result<Self, reqwest::Error> {
+        let app = App::new(Route::new(session.deliver.clone()), health)?;
+        Ok(Self { session, app })
+    }
+}
+
+impl Shared {
+    /// For a listener that is about to be bound.
+    ///
+    /// # Errors
+    /// As for [`Live::new`].
+    pub fn new(config: &config::Listener, common: &Common) -> Result<Self, reqwest::Error> {
+        let health = Arc::new(Health::default());
+        let live = Live::new(Arc::clone(&config.session), Arc::clone(&health))?;
+        Ok(Self {
+            name: Arc::clone(&config.name),
+            metrics: common.metrics.listener(&config.name),
+            buffers: common.buffers.clone(),
+            budget: common.budget.clone(),
+            drain: common.drain.clone(),
+            control_ids: Arc::clone(&common.control_ids),
+            health,
+            live: ArcSwap::from_pointee(live),
+            log: LogThrottles::default(),
+        })
+    }
+
+    /// The settings in force.
+    pub fn live(&self) -> Arc<Live> {
+        self.live.load_full()
+    }
+
+    /// Puts new settings in force, from each connection's next message on.
+    ///
+    /// # Errors
+    /// As for [`Live::new`]; the old settings stay.
+    pub fn reload(&self, session: Arc<Session>) -> Result<(), reqwest::Error> {
+        self.live
+            .store(Arc::new(Live::new(session, Arc::clone(&self.health))?));
+        Ok(())
+    }
+
+    /// Counts and logs a message that the app was not asked about.
+    pub fn refused(&self, reason: Refusal, peer: &str, bytes: usize) {
+        self.metrics.refused.of(reason).inc();
+        if let Some(suppressed) = self.log.refused.pass(Instant::now()) {
+            let reason = reason.label();
+            tracing::warn!(listener = %self.name, peer, reason, bytes, suppressed, "message refused");
+        }
+    }
+
+    /// Logs an exchange with the app: at most this one line.
+    pub fn delivered(&self, outcome: &Outcome, id: &EventId<'_>, peer: &str, started: Instant) {
+        let now = Instant::now();
+        let pass = || self.log.outcome.pass(now);
+        let micros = || now.duration_since(started).as_micros() as u64;
+        match outcome {
+            Outcome::Accepted(_) => {
+                tracing::debug!(listener = %self.name, peer, message_id = ?id, micros = micros(), "accepted");
+            }
+            Outcome::Rejected(rejection) => {
+                if let Some(suppressed) = pass() {
+                    tracing::warn!(
+                        listener = %self.name, peer, message_id = ?id, status = rejection.status, micros = micros(),
+                        suppressed, "the application refused a message"
+                    );
+                }
+            }
+            Outcome::Unavailable(failure) => {
+                if let Some(suppressed) = pass() {
+                    tracing::warn!(
+                        listener = %self.name, peer, message_id = ?id, reason = failure.reason.label(),
+                        status = failure.status, attempts = failure.attempts, micros = micros(), suppressed,
+                        "a message could not be delivered"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Logs a connection that does not speak MLLP.
+    pub fn foreign(&self, closed: Closed, peer: &str) {
+        if let Some(suppressed) = self.log.foreign.pass(Instant::now()) {
+            tracing::warn!(listener = %self.name, peer, reason = closed.label(), suppressed, "closed: not MLLP");
+        }
+    }
+
+    /// Counts and logs a failed accept.
+    pub fn accept_failed(&self, error: &std::io::Error) {
+        self.metrics.accept_errors.inc();
+        if let Some(suppressed) = self.log.accept.pass(Instant::now()) {
+            tracing::error!(listener = %self.name, %error, suppressed, "cannot accept");
+        }
+    }
+
+    /// Logs a deviation. `control_bytes` are the junk's, if it was junk; never text.
+    pub fn deviation(&self, kind: Deviation, peer: &str, control_bytes: &[u8]) {
+        if let Some(suppressed) = self.log.deviation.pass(Instant::now()) {
+            let control_bytes = match kind {
+                Deviation::JunkBeforeStart => control_bytes,
+                _ => &[],
+            };
+            let kind = kind.label();
+            tracing::info!(
+                listener = %self.name, peer, kind, ?control_bytes, suppressed,
+                "the peer deviates from the standard (said once per connection and kind)"
+            );
+        }
+    }
+}

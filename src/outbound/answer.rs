@@ -1,0 +1,343 @@
+//! An acknowledgement as it came from a server: whose it is (MSA-2), what it says (MSA-1), and what it finds fault with (ERR).
+
+use super::error::{BadAnswer, ControlId};
+use crate::hl7::escape::{Token, next_token, unhex};
+use crate::hl7::index::Segment;
+use crate::hl7::path::Path;
+use crate::hl7::{Delimiters, Index, Payload, peek};
+use crate::mllp::Deviation;
+use std::fmt;
+
+/// MLLP Release 2 commit blocks hold one byte.
+const COMMIT_ACK: u8 = 0x06;
+const COMMIT_NAK: u8 = 0x15;
+/// Of a text that a server wrote, as much as is shown.
+const TEXT: usize = 200;
+
+/// MSA-1 (table 0008).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Code {
+    /// Application accept.
+    Aa,
+    /// Commit accept (enhanced mode): in safe storage.
+    Ca,
+    /// Application error: the content is at fault, or the application is.
+    Ae,
+    /// Commit error.
+    Ce,
+    /// Application reject: a kind of message that is not taken.
+    Ar,
+    /// Commit reject.
+    Cr,
+}
+
+impl Code {
+    /// Reads MSA-1.
+    pub fn new(field: &[u8]) -> Option<Self> {
+        Some(match field {
+            b"AA" => Self::Aa,
+            b"CA" => Self::Ca,
+            b"AE" => Self::Ae,
+            b"CE" => Self::Ce,
+            b"AR" => Self::Ar,
+            b"CR" => Self::Cr,
+            _ => return None,
+        })
+    }
+
+    /// As in the message.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Aa => "AA",
+            Self::Ca => "CA",
+            Self::Ae => "AE",
+            Self::Ce => "CE",
+            Self::Ar => "AR",
+            Self::Cr => "CR",
+        }
+    }
+
+    /// Whether the server has taken the message.
+    pub fn is_positive(self) -> bool {
+        matches!(self, Self::Aa | Self::Ca)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The acknowledgement of one message. `Debug` prints its length only.
+#[derive(Clone)]
+pub struct Answer {
+    bytes: Vec<u8>,
+    code: Code,
+    /// What the server did that the standard does not say.
+    pub deviations: Vec<(Deviation, u32)>,
+}
+
+/// What an acknowledgement finds fault with: its first ERR segment, or MSA-3 where there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fault {
+    /// `PID-3`; empty where the server names no place.
+    pub location: String,
+    /// `101 Required field missing` (table 0357); empty where there is none.
+    pub condition: String,
+    /// A sentence of the server's.
+    pub text: String,
+}
+
+impl Answer {
+    /// Reads the answer to the message with this MSH-10.
+    ///
+    /// # Errors
+    /// If it is not an acknowledgement of that message.
+    pub fn read(bytes: Vec<u8>, control_id: &[u8]) -> Result<Self, BadAnswer> {
+        let code = read(&bytes, control_id)?;
+        Ok(Self {
+            bytes,
+            code,
+            deviations: Vec::new(),
+        })
+    }
+
+    /// MSA-1.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Everything between the block characters.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What is wrong, as far as the server says.
+    pub fn fault(&self) -> Option<Fault> {
+        let Payload::V2(header) = peek(&self.bytes) else {
+            return None;
+        };
+        let index = Index::new(&self.bytes, &header);
+        let segment = |id: &[u8]| index.segments().find(|segment| segment.id() == id);
+        let delimiters = header.delimiters;
+        let msa3 = segment(b"MSA").and_then(|msa| msa.field(3));
+        let msa3 = || text(msa3.unwrap_or_default(), &delimiters);
+        let Some(err) = segment(b"ERR") else {
+            let text = msa3();
+            return (!text.is_empty()).then(|| Fault {
+                text,
+                ..Fault::default()
+            });
+        };
+        let mut fault = match err.field(1) {
+            Some(old) if !old.is_empty() => before_2_5(old, &delimiters),
+            _ => since_2_5(err, &delimiters),
+        };
+        if fault.text.is_empty() {
+            fault.text = msa3();
+        }
+        Some(fault)
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("code", &self.code)
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// `PID-3: 101 Required field missing: …`, as much of it as there is.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [&self.location, &self.condition, &self.text];
+        for (place, part) in parts.iter().filter(|part| !part.is_empty()).enumerate() {
+            if place > 0 {
+                f.write_str(": ")?;
+            }
+            f.write_str(part)?;
+        }
+        Ok(())
+    }
+}
+
+fn read(bytes: &[u8], control_id: &[u8]) -> Result<Code, BadAnswer> {
+    let header = match (bytes, peek(bytes)) {
+        (_, Payload::V2(header)) => header,
+        ([COMMIT_ACK], _) => return Err(BadAnswer::Commit("ACK")),
+        ([COMMIT_NAK], _) => return Err(BadAnswer::Commit("NAK")),
+        _ => return Err(BadAnswer::NotHl7),
+    };
+    let index = Index::new(bytes, &header);
+    let msa = index.segments().find(|segment| segment.id() == b"MSA");
+    let msa = msa.ok_or(BadAnswer::NoMsa)?;
+    let answered = msa.field(2).unwrap_or_default();
+    // Whose answer it is comes first: what it says is of interest only to the message that it answers.
+    if answered != control_id {
+        return Err(BadAnswer::Mismatch {
+            sent: ControlId::new(control_id),
+            answered: ControlId::new(answered),
+        });
+    }
+    let code = msa.field(1).unwrap_or_default();
+    Code::new(code).ok_or_else(|| BadAnswer::Code(ControlId::new(code)))
+}
+
+/// ERR-1: `PID^1^3^101&Required field missing&HL70357`
+fn before_2_5(field: &[u8], delimiters: &Delimiters) -> Fault {
+    let parts = components(field, delimiters);
+    let condition: Vec<_> = split(part(&parts, 3), delimiters.subcomponent).collect();
+    Fault {
+        location: location(&parts[..parts.len().min(3)]),
+        condition: condition_of(&condition, delimiters),
+        text: String::new(),
+    }
+}
+
+/// ERR-2 place, ERR-3 condition, ERR-7 and ERR-8 text.
+fn since_2_5(err: Segment<'_, '_>, delimiters: &Delimiters) -> Fault {
+    let field = |number| err.field(number).unwrap_or_default();
+    let said = [8, 7].map(|number| text(field(number), delimiters));
+    Fault {
+        location: location(&components(field(2), delimiters)),
+        condition: condition_of(&components(field(3), delimiters), delimiters),
+        text: said
+            .into_iter()
+            .find(|text| !text.is_empty())
+            .unwrap_or_default(),
+    }
+}
+
+/// Of the first repetition.
+fn components<'a>(field: &'a [u8], delimiters: &Delimiters) -> Vec<&'a [u8]> {
+    let first = split(field, delimiters.repetition)
+        .next()
+        .unwrap_or_default();
+    split(first, delimiters.component).collect()
+}
+
+fn split(value: &[u8], delimiter: Option<u8>) -> impl Iterator<Item = &[u8]> {
+    value.split(move |byte| Some(*byte) == delimiter)
+}
+
+fn part<'a>(parts: &[&'a [u8]], number: usize) -> &'a [u8] {
+    parts.get(number).copied().unwrap_or_default()
+}
+
+/// `PID^1^3^1^1` as `PID-3.1`.
+fn location(parts: &[&[u8]]) -> String {
+    let number = |place| {
+        let number: Option<usize> = std::str::from_utf8(part(parts, place)).ok()?.parse().ok();
+        number.filter(|number| *number > 0)
+    };
+    let segment = part(parts, 0);
+    if segment.is_empty() || !segment.iter().all(u8::is_ascii_alphanumeric) {
+        return String::new();
+    }
+    let path = Path {
+        segment: String::from_utf8_lossy(segment).into_owned(),
+        occurrence: number(1).unwrap_or(1),
+        field: number(2),
+        repetition: number(3).filter(|repetition| *repetition > 1),
+        component: number(4),
+        subcomponent: number(5),
+    };
+    path.to_string()
+}
+
+fn condition_of(parts: &[&[u8]], delimiters: &Delimiters) -> String {
+    let words = [0, 1].map(|number| text(part(parts, number), delimiters));
+    words.join(" ").trim().to_owned()
+}
+
+/// A text as it can be shown: unescaped, without control characters, cut where too long. Bytes that are not UTF-8 are read
+/// as ISO 8859-1, which at worst shows a wrong letter.
+fn text(field: &[u8], delimiters: &Delimiters) -> String {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((token, after)) = next_token(rest, delimiters) {
+        match token {
+            Token::Text(text) | Token::Kept(text) => bytes.extend_from_slice(text),
+            Token::Delimiter(byte) => bytes.push(byte),
+            Token::Hex(digits) => bytes.extend(unhex(digits)),
+        }
+        rest = after;
+    }
+    let text = String::from_utf8(bytes).unwrap_or_else(|error| {
+        let bytes = error.into_bytes();
+        bytes.into_iter().map(char::from).collect()
+    });
+    let mut shown: String = text
+        .chars()
+        .take(TEXT)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MSH: &str = "MSH|^~\\&|A|B|C|D|2026||ACK^A01^ACK|1|P|2.5.1\r";
+
+    fn answer(rest: &str) -> Result<Answer, BadAnswer> {
+        Answer::read(format!("{MSH}{rest}").into_bytes(), b"7 ")
+    }
+
+    #[test]
+    fn only_the_acknowledgement_of_this_message_is_read() {
+        assert_eq!(answer("MSA|CA|7 \r").unwrap().code(), Code::Ca);
+        assert!(matches!(
+            answer("MSA|AA|7\r").unwrap_err(),
+            BadAnswer::Mismatch { .. }
+        ));
+        assert!(matches!(
+            answer("MSA|OK|7 \r").unwrap_err(),
+            BadAnswer::Code(_)
+        ));
+        assert_eq!(answer("QAK|AA|7 \r").unwrap_err(), BadAnswer::NoMsa);
+        let read = |bytes: &[u8]| Answer::read(bytes.to_vec(), b"7").unwrap_err();
+        assert_eq!(read(b"\x15"), BadAnswer::Commit("NAK"));
+        assert_eq!(read(b"\x06"), BadAnswer::Commit("ACK"));
+        assert_eq!(read(b"thanks"), BadAnswer::NotHl7);
+        assert_eq!(read(b""), BadAnswer::NotHl7);
+    }
+
+    #[test]
+    fn the_first_fault_in_either_shape() {
+        let fault = |rest: &str| {
+            answer(rest)
+                .unwrap()
+                .fault()
+                .unwrap_or_default()
+                .to_string()
+        };
+        assert_eq!(
+            fault(
+                "MSA|AE|7 \rERR||PID^1^3^1^4|101^Required field missing^HL70357|E|X1|||no \\T\\ id\rERR||x\r"
+            ),
+            "PID-3.4: 101 Required field missing: no & id"
+        );
+        assert_eq!(
+            fault("MSA|AE|7 |no id\rERR|OBX^2^5^102&Data type error&HL70357\r"),
+            "OBX[2]-5: 102 Data type error: no id"
+        );
+        assert_eq!(fault("MSA|AR|7 |not \x1b[31mtoday\r"), "not  [31mtoday");
+        assert_eq!(fault("MSA|AE|7 \r"), "");
+        assert_eq!(fault("MSA|AE|7 \rERR\r"), "");
+        assert_eq!(fault("MSA|AE|7 \rERR||||E||||down\r"), "down");
+    }
+
+    #[test]
+    fn debug_shows_no_text() {
+        let answer = answer("MSA|AE|7 |Muster^Erika\r").unwrap();
+        assert!(!format!("{answer:?}").contains("Erika"));
+    }
+}

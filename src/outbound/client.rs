@@ -1,0 +1,424 @@
+//! One connection to an MLLP server: one message at a time, each sent in one write and answered before the next.
+//!
+//! [`Connection::exchange`] takes the connection and gives it back only with an answer, so that one on which anything went wrong
+//! cannot be used again: dropping it closes it.
+
+use super::answer::Answer;
+use super::error::{Error, Stage};
+use crate::hl7::{Payload, peek};
+use crate::mllp::{self, Decoder, Event, More, Wait};
+use crate::net::socket;
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// Room for one read; an acknowledgement is smaller.
+const READ: usize = 4096;
+/// More than this between two answers is not a line end too many.
+const NOISE: usize = 64 * 1024;
+
+/// How a server is spoken to.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// For the name to be resolved and one of its addresses to take the connection.
+    pub connect_timeout: Duration,
+    /// From the first byte of a message to the last of its answer.
+    pub answer_timeout: Duration,
+    /// Largest answer that is accepted, in bytes.
+    pub max_answer_bytes: usize,
+    /// Start of a block.
+    pub start: u8,
+    /// End of a block; a CR follows it.
+    pub end: u8,
+    /// How long to wait for the CR, before an end byte alone counts as the end.
+    pub end_idle: Duration,
+    /// TCP keep-alive: idle time before the first probe.
+    pub keepalive: Option<Duration>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            answer_timeout: Duration::from_secs(30),
+            max_answer_bytes: 16 * 1024 * 1024,
+            start: mllp::START,
+            end: mllp::END,
+            end_idle: Duration::from_millis(500),
+            keepalive: Some(Duration::from_secs(45)),
+        }
+    }
+}
+
+/// A message in its block, ready to be sent any number of times. `Debug` prints its length only.
+#[derive(Clone)]
+pub struct Block {
+    bytes: Vec<u8>,
+    control_id: Box<[u8]>,
+}
+
+impl Block {
+    /// Frames a message as it is. One whose header cannot be read has an empty control ID.
+    ///
+    /// # Errors
+    /// If it holds one of the block characters, [`Error::Unframable`].
+    pub fn new(message: &[u8], options: &Options) -> Result<Self, Error> {
+        let mut bytes = Vec::with_capacity(message.len() + 3);
+        mllp::encode(&mut bytes, message, options.start, options.end)?;
+        Ok(Self {
+            bytes,
+            control_id: control_id(message).into(),
+        })
+    }
+
+    /// MSH-10, verbatim.
+    pub fn control_id(&self) -> &[u8] {
+        &self.control_id
+    }
+
+    /// As it is sent: start byte, message, end byte, CR.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Block")
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// MSH-10 of a message, or BHS-11 of a batch, verbatim; empty where there is none.
+pub fn control_id(message: &[u8]) -> &[u8] {
+    match peek(message) {
+        Payload::V2(header) | Payload::Batch(header) => header.control_id(),
+        Payload::Xml | Payload::Other => &[],
+    }
+}
+
+/// An open connection on which nothing is under way.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    peer: SocketAddr,
+    input: Input,
+    options: Options,
+}
+
+/// What has been received and not yet used. Apart, so that `Debug` prints no bytes.
+struct Input {
+    bytes: Vec<u8>,
+    decoder: Decoder,
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Input")
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Connects to `host:port`, trying each address of the name in turn.
+    ///
+    /// # Errors
+    /// [`Error::Resolve`], [`Error::Connect`] with the last address's reason, or [`Error::ConnectTimeout`].
+    pub async fn open(address: &str, options: Options) -> Result<Self, Error> {
+        let after = options.connect_timeout;
+        let opened = timeout(after, connect(address)).await;
+        let stream = opened.map_err(|_| Error::ConnectTimeout {
+            address: address.to_owned(),
+            after,
+        })??;
+        let broken = |source| Error::Connect {
+            address: address.to_owned(),
+            source,
+        };
+        socket::prepare_peer(&stream, options.keepalive).map_err(broken)?;
+        let peer = stream.peer_addr().map_err(broken)?;
+        let decoder = Decoder::new(options.start, options.end, options.max_answer_bytes);
+        Ok(Self {
+            stream,
+            peer,
+            input: Input {
+                bytes: Vec::new(),
+                decoder,
+            },
+            options,
+        })
+    }
+
+    /// The server's address.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Sends a message in one write and waits for its acknowledgement, of whatever code.
+    ///
+    /// # Errors
+    /// If none came, or one that is not this message's. The connection is closed then, and also if the future is dropped.
+    pub async fn exchange(mut self, block: &Block) -> Result<(Self, Answer), Error> {
+        self.expect_quiet()?;
+        let after = self.options.answer_timeout;
+        let mut stage = Stage::Sending;
+        let exchanged = timeout_at(Instant::now() + after, async {
+            let sent = self.stream.write_all(&block.bytes).await;
+            sent.map_err(Error::Send)?;
+            stage = Stage::Waiting;
+            self.receive(&mut stage).await
+        });
+        let data = match exchanged.await {
+            Ok(received) => received?,
+            Err(_) => return Err(Error::Timeout { stage, after }),
+        };
+        let mut answer = Answer::read(data, &block.control_id)?;
+        let deviations = &mut answer.deviations;
+        self.input
+            .decoder
+            .take_deviations(|kind, count| deviations.push((kind, count)));
+        Ok((self, answer))
+    }
+
+    /// Before a message is sent nothing may lie here that could be taken for its answer.
+    fn expect_quiet(&mut self) -> Result<(), Error> {
+        let Input { bytes, decoder } = &mut self.input;
+        let ended = loop {
+            bytes.reserve(READ);
+            match self.stream.try_read_buf(bytes) {
+                Ok(0) => break true,
+                Ok(_) if bytes.len() > NOISE => break true,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break error.kind() != io::ErrorKind::WouldBlock,
+            }
+        };
+        let received = bytes.len();
+        let step = decoder.step(bytes, More::Maybe);
+        bytes.drain(..step.consumed);
+        match step.event {
+            Event::Wait(Wait::Start) if received <= NOISE && ended => Err(Error::Stale),
+            Event::Wait(Wait::Start) if received <= NOISE => Ok(()),
+            _ => Err(Error::Unsolicited { bytes: received }),
+        }
+    }
+
+    /// The next block's data.
+    async fn receive(&mut self, stage: &mut Stage) -> Result<Vec<u8>, Error> {
+        let Input { bytes, decoder } = &mut self.input;
+        let mut more = More::Maybe;
+        let mut received = 0;
+        loop {
+            let step = decoder.step(bytes, more);
+            let wait = match step.event {
+                Event::Wait(wait) => wait,
+                Event::Frame(range) => {
+                    let data = bytes.get(range).unwrap_or_default().to_vec();
+                    bytes.drain(..step.consumed);
+                    return Ok(data);
+                }
+                Event::Oversized(_) => {
+                    return Err(Error::TooLarge {
+                        limit: self.options.max_answer_bytes,
+                    });
+                }
+                Event::Foreign(_) => return Err(Error::Foreign("something else")),
+            };
+            bytes.drain(..step.consumed);
+            if more == More::Eof {
+                return Err(Error::Closed { received });
+            }
+            bytes.reserve(READ);
+            let held = bytes.len();
+            let read = self.stream.read_buf(bytes);
+            let read = if wait == Wait::AfterEnd {
+                match timeout(self.options.end_idle, read).await {
+                    Ok(read) => read,
+                    Err(_) => {
+                        more = More::Idle;
+                        continue;
+                    }
+                }
+            } else {
+                read.await
+            };
+            let count = read.map_err(Error::Receive)?;
+            more = if count == 0 { More::Eof } else { More::Maybe };
+            if received == 0
+                && let Some(protocol) = other_protocol(bytes.get(held..).unwrap_or_default())
+            {
+                return Err(Error::Foreign(protocol));
+            }
+            received += count;
+            if received > 0 {
+                *stage = Stage::Receiving;
+            }
+        }
+    }
+}
+
+/// What answers a message with its own first bytes. (Requests of other protocols are the decoder's to know.)
+fn other_protocol(first: &[u8]) -> Option<&'static str> {
+    match first {
+        [b'H', b'T', b'T', b'P', b'/', ..] => Some("HTTP"),
+        // An alert: our block is not a handshake.
+        [0x15, 0x03, ..] => Some("TLS"),
+        _ => None,
+    }
+}
+
+async fn connect(address: &str) -> Result<TcpStream, Error> {
+    let resolved = lookup_host(address).await;
+    let unresolved = |source| Error::Resolve {
+        address: address.to_owned(),
+        source,
+    };
+    let mut last = None;
+    for candidate in resolved.map_err(unresolved)? {
+        match TcpStream::connect(candidate).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(match last {
+        Some(source) => Error::Connect {
+            address: address.to_owned(),
+            source,
+        },
+        None => unresolved(io::Error::other("the name has no address")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mllp::Deviation;
+    use crate::outbound::{BadAnswer, Code, Kind};
+    use tokio::net::TcpListener;
+
+    const MESSAGE: &[u8] = b"MSH|^~\\&|A|B|C|D|2026||ADT^A01|7|P|2.5\rPID|1\r";
+
+    fn ack(id: &str) -> String {
+        format!("\x0bMSH|^~\\&|C|D|A|B|2026||ACK|1|P|2.5\rMSA|AA|{id}\r\x1c\r")
+    }
+
+    fn options() -> Options {
+        Options {
+            answer_timeout: Duration::from_millis(300),
+            end_idle: Duration::from_millis(20),
+            ..Options::default()
+        }
+    }
+
+    /// A server that answers each block it gets with the next of these, then closes.
+    async fn server(answers: Vec<String>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut seen = vec![0; READ];
+            for answer in answers {
+                assert!(stream.read(&mut seen).await.unwrap() > 0);
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        address
+    }
+
+    async fn once(answer: &str) -> Result<(Connection, Answer), Error> {
+        let address = server(vec![answer.to_owned()]).await;
+        let block = Block::new(MESSAGE, &options()).unwrap();
+        let connection = Connection::open(&address, options()).await.unwrap();
+        connection.exchange(&block).await
+    }
+
+    #[tokio::test]
+    async fn messages_and_answers_in_turn_and_a_closed_connection_is_stale() {
+        let address = server(vec![ack("7"), ack("7") + "\n"]).await;
+        let block = Block::new(MESSAGE, &options()).unwrap();
+        assert_eq!(block.control_id(), b"7");
+        let connection = Connection::open(&address, options()).await.unwrap();
+        let (connection, answer) = connection.exchange(&block).await.unwrap();
+        assert_eq!(answer.code(), Code::Aa);
+        let (connection, _) = connection.exchange(&block).await.unwrap();
+        // Until the end of the connection has arrived.
+        connection.stream.readable().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let error = connection.exchange(&block).await.unwrap_err();
+        assert!(matches!(error, Error::Stale), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_this_messages_is_an_error() {
+        let error = once(&ack("8")).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Mismatch);
+        assert_eq!(
+            error.to_string(),
+            "the server answered another message: MSA-2 is \"8\", sent was \"7\""
+        );
+        let error = once("\x0b\x15\x1c\r").await.unwrap_err();
+        assert!(matches!(error, Error::BadAnswer(BadAnswer::Commit("NAK"))));
+        let error = once("HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap_err();
+        assert!(matches!(error, Error::Foreign("HTTP")));
+        let error = once("").await.unwrap_err();
+        assert!(matches!(error, Error::Closed { received: 0 }), "{error}");
+        let error = once("\x0bMSH|^~\\&|").await.unwrap_err();
+        assert!(matches!(error, Error::Closed { received: 10 }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_came_unasked_answers_nothing() {
+        let address = server(vec![ack("7") + &ack("7")]).await;
+        let block = Block::new(MESSAGE, &options()).unwrap();
+        let connection = Connection::open(&address, options()).await.unwrap();
+        let (connection, _) = connection.exchange(&block).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let error = connection.exchange(&block).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Mismatch, "{error}");
+        assert!(!error.may_have_arrived());
+    }
+
+    #[tokio::test]
+    async fn an_end_without_cr_is_counted_and_taken() {
+        let short = ack("7").trim_end_matches('\r').to_owned();
+        let (_, answer) = once(&short).await.unwrap();
+        assert_eq!(answer.deviations, [(Deviation::EndWithoutCr, 1)]);
+    }
+
+    #[tokio::test]
+    async fn silence_times_out_and_says_in_what() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let block = Block::new(MESSAGE, &options()).unwrap();
+        let connection = Connection::open(&address, options()).await.unwrap();
+        let error = connection.exchange(&block).await.unwrap_err();
+        assert_eq!(error.to_string(), "the server did not answer in 300ms");
+    }
+
+    #[tokio::test]
+    async fn nobody_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let error = Connection::open(&address, options()).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unreachable);
+    }
+
+    #[test]
+    fn block_characters_in_a_message_are_refused_and_nothing_is_shown_of_it() {
+        let error = Block::new(b"MSH|^~\\&|MUSTER\x1c|", &options()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Unframable);
+        let block = Block::new(MESSAGE, &options()).unwrap();
+        assert_eq!(block.bytes().len(), MESSAGE.len() + 3);
+        assert_eq!(
+            format!("{block:?}"),
+            format!("Block {{ bytes: {}, .. }}", block.bytes.len())
+        );
+    }
+}

@@ -1,0 +1,271 @@
+//! `convert` as a user runs it: files and pipes in, envelopes, values and messages out.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use support::messages::{adt, adt_of_size, adt_version, frame, oru};
+
+mod support;
+
+/// What came out.
+struct Ran {
+    code: Option<i32>,
+    out: Vec<u8>,
+    err: String,
+}
+
+impl Ran {
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.out).expect("UTF-8")
+    }
+
+    fn lines(&self) -> Vec<Value> {
+        self.text()
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("a line is a JSON document"))
+            .collect()
+    }
+
+    /// Fails unless it ended well and had nothing to complain of.
+    #[track_caller]
+    fn ok(self) -> Self {
+        assert_eq!((self.code, self.err.as_str()), (Some(0), ""));
+        self
+    }
+}
+
+fn convert(args: &[&str], input: &[u8]) -> Ran {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mllp-bridge"))
+        .arg("convert")
+        .args(args)
+        // It must not matter to a command that has no configuration.
+        .env("MLLP_BRIDGE_LISTENERS__0__CHARSET__FALLBACK", "nonsense")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("start");
+    let mut stdin = child.stdin.take().expect("piped");
+    let input = input.to_vec();
+    let writer = thread::spawn(move || {
+        // Fails where the command does not read it.
+        let _ = stdin.write_all(&input);
+    });
+    let output = child.wait_with_output().expect("wait");
+    writer.join().expect("the writer");
+    Ran {
+        code: output.status.code(),
+        out: output.stdout,
+        err: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
+}
+
+#[test]
+fn a_message_becomes_what_the_app_would_be_sent() {
+    let ran = convert(&["-"], adt("A1").as_bytes()).ok();
+    let [envelope] = ran.lines().try_into().expect("one line");
+    assert_eq!(envelope["source"], "/mllp/convert/REGADT/GENHOSP");
+    assert_eq!(envelope["data"]["peer"], json!({"address": "127.0.0.1"}));
+    assert_eq!(envelope["hl7controlid"], "A1");
+    assert_eq!(envelope["data"]["raw"], adt("A1"));
+    assert_eq!(
+        envelope["data"]["segments"][2]["fields"]["5"][0]["1"],
+        "MUSTER"
+    );
+}
+
+#[test]
+fn several_messages_and_files_make_a_line_each() {
+    let folder = TempDir::new().unwrap();
+    let (two, blocks) = (
+        folder.path().join("two.hl7"),
+        folder.path().join("capture.bin"),
+    );
+    std::fs::write(&two, adt("A1") + "\n" + &oru("A2")).unwrap();
+    std::fs::write(
+        &blocks,
+        [frame(adt("A3")), frame(adt_version("2.7", "A4"))].concat(),
+    )
+    .unwrap();
+    let ran = convert(&[two.to_str().unwrap(), blocks.to_str().unwrap()], b"").ok();
+    let ids: Vec<Value> = ran
+        .lines()
+        .iter()
+        .map(|envelope| envelope["hl7controlid"].clone())
+        .collect();
+    assert_eq!(ids, ["A1", "A2", "A3", "A4"]);
+}
+
+#[test]
+fn either_half_can_be_left_out_and_the_rest_indented() {
+    let data = |args: &[&str]| convert(args, adt("A1").as_bytes()).ok().lines()[0]["data"].clone();
+    let raw = data(&["--no-parsed", "-"]);
+    assert!(raw.get("raw").is_some() && raw.get("segments").is_none());
+    let parsed = data(&["--no-raw", "-"]);
+    assert!(parsed.get("raw").is_none() && parsed.get("segments").is_some());
+    let pretty = convert(&["--pretty", "--no-raw", "-"], adt("A1").as_bytes()).ok();
+    assert!(
+        pretty.text().contains("\n    \"segments\": [\n"),
+        "{}",
+        pretty.text()
+    );
+    assert_eq!(
+        serde_json::from_str::<Value>(pretty.text()).unwrap()["data"],
+        parsed
+    );
+}
+
+#[test]
+fn there_and_back_again() {
+    let latin1 =
+        b"MSH|^~\\&|A|B|C|D|2026||ADT^A01|L1|P|2.3||||||8859/1\nPID|1||4||M\xdcLLER\n".to_vec();
+    let mislabelled =
+        b"MSH|^~\\&|A|B|C|D|2026||ADT^A01|L2|P|2.5||||||UNICODE UTF-8\rPID|1||4||M\xdcLLER"
+            .to_vec();
+    for messages in [
+        adt("A1").into_bytes(),
+        latin1.clone(),
+        mislabelled,
+        [adt("A1").into_bytes(), latin1].concat(),
+    ] {
+        for args in [&["-"][..], &["--pretty", "-"]] {
+            let envelopes = convert(args, &messages).ok();
+            let back = convert(&["--to", "er7", "-"], &envelopes.out).ok();
+            assert_eq!(back.out, messages, "{}", envelopes.text());
+        }
+    }
+    let parsed = convert(&["--no-raw", "-"], adt("A1").as_bytes()).ok();
+    let back = convert(&["--to", "er7", "-"], &parsed.out).ok();
+    assert_eq!(
+        convert(&["--no-raw", "-"], &back.out).ok().lines()[0]["data"],
+        parsed.lines()[0]["data"]
+    );
+}
+
+#[test]
+fn a_last_segment_without_end_does_not_run_into_the_next_message() {
+    let one = adt("A1").trim_end().to_owned();
+    let envelopes = [
+        convert(&["-"], one.as_bytes()).ok().out,
+        convert(&["-"], oru("A2").as_bytes()).ok().out,
+    ]
+    .concat();
+    let back = convert(&["--to", "er7", "-"], &envelopes).ok();
+    assert_eq!(back.text(), one + "\r" + &oru("A2"));
+}
+
+#[test]
+fn values_at_a_place() {
+    let input = adt("A1") + &oru("A2");
+    for (path, expected) in [
+        ("PID-5.1", "MUSTER\nMUSTER\n"),
+        ("PID.3[2]", "99-12^^^CITY^PI\n\n"),
+        ("OBX[2]-3.2", "\nCreatinine\n"),
+        ("OBX-5", "seen in A\\T\\E, 2\\S\\3 days\n95\n"),
+        ("MSH-2", "^~\\&\n^~\\&\n"),
+    ] {
+        assert_eq!(
+            convert(&["--get", path, "-"], input.as_bytes()).ok().text(),
+            expected,
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn a_bad_place_is_bad_usage() {
+    let ran = convert(&["--get", "patient name", "-"], adt("A1").as_bytes());
+    assert_eq!(ran.code, Some(2));
+    assert_eq!(
+        ran.err,
+        "mllp-bridge: --get patient name: not a place in a message; write one as PID-3, PID-3.1 or PID.3[2].4.1\n"
+    );
+    assert_eq!(
+        convert(&["--get", "PID-3", "--to", "er7", "-"], b"").code,
+        Some(2)
+    );
+    assert_eq!(convert(&[], b"").code, Some(2));
+}
+
+#[test]
+fn what_cannot_be_converted_is_named_and_the_others_go_on() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("mixed.hl7");
+    let name = file.to_str().unwrap();
+    std::fs::write(&file, adt("A1") + &adt("") + &oru("A2")).unwrap();
+    let ran = convert(&[name], b"");
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(ran.lines().len(), 2);
+    assert_eq!(
+        ran.err,
+        format!("{name}: message 2: MSH-10 is empty (no_control_id); the bridge would answer AE\n")
+    );
+
+    for (input, problem) in [
+        (
+            &b"hello"[..],
+            "message 1: not an HL7 v2 message in ER7 (not_hl7)",
+        ),
+        (
+            b"<ADT_A01/>",
+            "message 1: not an HL7 v2 message in ER7 (xml)",
+        ),
+        (
+            b"BHS|^~\\&|A||||2026||||B1\rMSH|^~\\&|A\r",
+            "message 1: batches and several messages in one block are not supported (batch); the bridge would answer AR",
+        ),
+        (
+            b"MSH|^~\\&|A|B|C|D|2026||ADT|7|P|2.5||||||UNICODE UTF-16\r",
+            "message 1: the character set is not supported, or the bytes are not in it (charset); the bridge would answer AR",
+        ),
+        (b" \r\n", "holds no message"),
+    ] {
+        let ran = convert(&["-"], input);
+        assert_eq!(
+            (ran.code, ran.err),
+            (Some(1), format!("standard input: {problem}\n"))
+        );
+        assert!(ran.out.is_empty());
+    }
+    let large = convert(&["-"], adt_of_size("A1", (16 << 20) + 1).as_bytes());
+    assert_eq!(large.code, Some(1));
+    assert_eq!(
+        large.err,
+        "standard input: message 1: the message is larger than this receiver takes (too_large); the bridge would answer AR\n"
+    );
+
+    let missing = convert(&["/nonexistent/x.hl7", name], b"");
+    assert_eq!((missing.code, missing.lines().len()), (Some(1), 2));
+    assert!(
+        missing.err.starts_with("/nonexistent/x.hl7: No such file"),
+        "{}",
+        missing.err
+    );
+}
+
+#[test]
+fn what_is_not_an_envelope_is_named() {
+    let good = convert(&["-"], adt("A1").as_bytes()).ok().out;
+    let bad = br#"{"data": {"segments": [{"id": "PID", "fields": {"3": "x"}}]}}"#;
+    let ran = convert(
+        &["--to", "er7", "-"],
+        &[&good, bad.as_slice(), b"\n", &good, b"{oops"].concat(),
+    );
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(ran.text(), adt("A1") + &adt("A1"));
+    assert_eq!(
+        ran.err,
+        "standard input: message 2: segments[0].fields[\"3\"]: expected a list of repetitions\n\
+         standard input: message 4: not JSON: line 4, column 2\n"
+    );
+    assert_eq!(
+        convert(&["--to", "er7", "-"], b" ").err,
+        "standard input: holds no envelope\n"
+    );
+}

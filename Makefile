@@ -15,7 +15,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: ci
-ci: fmt-check lint doc deny test examples ## Everything that CI runs, in its order
+ci: fmt-check lint doc deny test examples bench-smoke ## Everything that CI runs, in its order
 
 .PHONY: fmt
 fmt: ## Format the code
@@ -51,6 +51,23 @@ examples: ## Check the example apps' own style and run each beside the bridge
 	node --check examples/node/app.mjs
 	cd examples/go && test -z "$$(gofmt -l . | tee /dev/stderr)" && GOTOOLCHAIN=local go vet ./...
 	$(CARGO) test --locked --test examples
+
+.PHONY: docs
+docs: ## Write the pages that are made from the code: docs/config.md, its schema, the full example
+	UPDATE_DOCS=1 $(CARGO) test --locked --test generated_docs
+
+# The bridge is built alone: beside the tests' dependencies tokio would get its test clock, and be slower.
+.PHONY: bench
+bench: ## Measure everything, against nginx in the same run (about 20 minutes; nothing else should run)
+	$(CARGO) build --locked --release
+	$(CARGO) bench --locked --bench end_to_end -- --bridge $(CURDIR)/target/release/mllp-bridge
+	$(CARGO) bench --locked --bench http_client
+	$(CARGO) bench --locked --bench hot_path
+
+.PHONY: bench-smoke
+bench-smoke: ## Show that the end-to-end benchmark works and that every answer in it is right
+	$(CARGO) build --locked --release
+	$(CARGO) bench --locked --bench end_to_end -- --quick --bridge $(CURDIR)/target/release/mllp-bridge
 
 .PHONY: image
 image: ## Build the container image, for this machine's architecture

@@ -162,7 +162,7 @@ pub struct ConvertArgs {
     /// What to make of them
     #[arg(long, value_enum, default_value_t = Target::Envelope)]
     pub to: Target,
-    /// Print each message's value at this place instead, raw, one a line, like PID-3.1 or OBX[2]-5
+    /// Print each message's value at this place instead, raw, one a line, like PID-3.1
     #[arg(long, value_name = "PATH", conflicts_with = "to")]
     pub get: Option<String>,
     /// Leave the parsed segments out

@@ -84,7 +84,7 @@ pub fn main(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     }
     match converter.out.flush() {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            return Err(error).context("cannot write the output");
+            Err(error).context("cannot write the output")
         }
         _ if failed => Ok(ExitCode::from(FAILED)),
         _ => Ok(ExitCode::SUCCESS),

@@ -31,7 +31,7 @@ impl Default for Health {
 
 impl Health {
     /// An attempt's result.
-    pub fn saw<T>(&self, result: Result<T, Attempt>, metrics: &ListenerMetrics) {
+    pub fn saw<T: Copy>(&self, result: Result<T, Attempt>, metrics: &ListenerMetrics) {
         self.seen.fetch_add(1, Relaxed);
         let unreachable = matches!(
             result,

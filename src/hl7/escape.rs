@@ -58,7 +58,7 @@ fn sequence<'a>(value: &'a [u8], escape: u8, delimiters: &Delimiters) -> (Token<
 }
 
 fn is_hex(digits: &[u8]) -> bool {
-    !digits.is_empty() && digits.len() % 2 == 0 && digits.iter().all(u8::is_ascii_hexdigit)
+    !digits.is_empty() && digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// Whether a [`Token::Kept`] is one that the standard or a partner gave a meaning, so that it must not be escaped when it is

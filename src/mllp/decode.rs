@@ -399,8 +399,11 @@ mod tests {
                 Event::Wait(_) => None,
                 Event::Frame(range) => Some(String::from_utf8_lossy(&buf[range]).into_owned()),
                 Event::Oversized(bytes) => {
-                    let head = String::from_utf8_lossy(decoder.oversized_head()).into_owned();
-                    Some(format!("oversized {bytes} {}", &head[..4]))
+                    let head = &decoder.oversized_head()[..4];
+                    Some(format!(
+                        "oversized {bytes} {}",
+                        String::from_utf8_lossy(head)
+                    ))
                 }
                 Event::Foreign(foreign) => {
                     found.push(format!("{foreign:?}"));
@@ -430,7 +433,8 @@ mod tests {
     fn the_table_of_the_wire_page() {
         use Deviation::*;
         let big = format!("\x0bMSH|{}\x1c\r\x0bB\x1c\r", "x".repeat(MAX));
-        let cases: &[(&str, &[u8], &[&str], &[(Deviation, u32)])] = &[
+        type Case<'a> = (&'a str, &'a [u8], &'a [&'a str], &'a [(Deviation, u32)]);
+        let cases: &[Case<'_>] = &[
             ("plain", b"\x0bA\x1c\r\x0bB\x1c\r", &["A", "B"], &[]),
             (
                 "junk",

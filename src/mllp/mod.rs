@@ -8,7 +8,7 @@
 //!  start           end
 //! ```
 //!
-//! The [encoder](encode) writes only what the standard says. The [decoder](decode) takes what is sent in practice, and
+//! The [encoder](mod@encode) writes only what the standard says. The [decoder](mod@decode) takes what is sent in practice, and
 //! counts each [`Deviation`] by kind.
 
 pub mod decode;

@@ -297,7 +297,8 @@ fn schema_error(change: impl FnOnce(&mut Value)) -> Option<String> {
 #[test]
 fn the_schema_is_strict() {
     assert_eq!(schema_error(|_| {}), None);
-    let changes: [(&str, fn(&mut Value)); 12] = [
+    type Change = fn(&mut Value);
+    let changes: [(&str, Change); 12] = [
         ("", |value| value["subject"] = "x".into()),
         ("/specversion", |value| value["specversion"] = "0.3".into()),
         ("/time", |value| value["time"] = "20261122".into()),

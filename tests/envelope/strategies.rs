@@ -17,8 +17,8 @@ fn delimiters() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Bytes that mean something more often than chance would have them.
-fn body(delimiters: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
-    let usual = prop::sample::select(delimiters.clone());
+fn body(delimiters: &[u8]) -> impl Strategy<Value = Vec<u8>> + use<> {
+    let usual = prop::sample::select(delimiters.to_vec());
     let escape = delimiters.get(3).copied().unwrap_or(b'\\');
     let sequence = prop::sample::select(vec![
         "F", "S", "T", "R", "E", "P", "X41", "XE9", "XC3A9", "X0D", "X", ".br", "H", "Zq", "C2842",
@@ -59,7 +59,7 @@ pub(crate) fn messages() -> impl Strategy<Value = Vec<u8>> {
                 let rest = format!("{rest}{}{label}", field.repeat(6));
                 (start, rest)
             };
-            (body(delimiters.clone()), body(delimiters.clone())).prop_map(move |(inside, after)| {
+            (body(&delimiters), body(&delimiters)).prop_map(move |(inside, after)| {
                 let (start, rest) = header(&delimiters);
                 let field = [delimiters[0]];
                 [&start, rest.as_bytes(), &field, &inside, terminator.as_bytes(), &after].concat()

@@ -242,7 +242,7 @@ fn nothing_of_a_message_is_logged() {
     for text in [
         "ERIKA",
         "MUSTER",
-        "4711",
+        "4711^",
         "PHI1",
         "PHI2",
         "PHI3",

@@ -126,6 +126,7 @@ fn ack(criterion: &mut Criterion) {
             control_id: b"0123456789ABCDEFGHJK",
             default_version: "2.5",
             charset: Charset::Ascii,
+            echo_charset: true,
         }
         .write(&mut out);
         black_box(&out);

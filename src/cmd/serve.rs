@@ -44,7 +44,7 @@ impl Bridge {
         let common = Common {
             metrics: metrics.clone(),
             buffers: Buffers::default(),
-            budget: Budget::new(config.limits.max_buffered_bytes),
+            budget: Budget::new(config.limits.max_buffered_bytes, largest_message(config)),
             drain: Drain::default(),
             control_ids: Arc::default(),
         };
@@ -117,6 +117,14 @@ impl Bridge {
     pub async fn stop(mut self) {
         self.background.shutdown().await;
     }
+}
+
+fn largest_message(config: &Config) -> usize {
+    let sizes = config
+        .listeners
+        .iter()
+        .map(|listener| listener.session.limits.max_message_bytes);
+    sizes.max().unwrap_or_default()
 }
 
 /// Says which key is at fault: binding makes the app's TLS client as well.

@@ -214,7 +214,7 @@ async fn converse<R: response::Source, W: AsyncWrite + Unpin>(
     let mut sending = pin!(send(&mut write, head, body));
     let mut reading = pin!(response::read(&mut read, buffer, max_response));
     let mut sent = None;
-    poll_fn(|context| {
+    let response = poll_fn(|context| {
         if sent.is_none()
             && let Poll::Ready(result) = sending.as_mut().poll(context)
         {
@@ -222,8 +222,20 @@ async fn converse<R: response::Source, W: AsyncWrite + Unpin>(
         }
         reading.as_mut().poll(context)
     })
-    .await
-    .map(|response| Response {
+    .await?;
+    // A refusal may come before the end (413). A yes counts for all of the message, once all of it is sent.
+    if response.status < 300 {
+        let sent = match sent {
+            Some(sent) => sent,
+            None => sending.await.is_ok(),
+        };
+        return if sent {
+            Ok(response)
+        } else {
+            Err(Attempt::Reset)
+        };
+    }
+    Ok(Response {
         reusable: response.reusable && sent == Some(true),
         ..response
     })

@@ -99,6 +99,8 @@ pub struct Ack<'a> {
     pub default_version: &'a str,
     /// The message's character set: the answer is in the same one.
     pub charset: Charset,
+    /// Whether MSH-18 of the message names that set, so that it can be said again.
+    pub echo_charset: bool,
 }
 
 /// Whether MSH-10 can be sent back: a block character in it would break the answer's own block.
@@ -173,11 +175,8 @@ impl Ack<'_> {
         if !header.field(18).is_empty() || self.charset == Charset::Utf8 && !self.is_ascii() {
             out.extend_from_slice(&[d.field; 6]);
             let own = charset::table_0211(self.charset).as_bytes();
-            out.extend_from_slice(if header.field(18).is_empty() {
-                own
-            } else {
-                header.field(18)
-            });
+            let echo = self.echo_charset && !header.field(18).is_empty();
+            out.extend_from_slice(if echo { header.field(18) } else { own });
         }
         out.push(b'\r');
     }
@@ -348,6 +347,7 @@ mod tests {
             control_id: b"OWN1",
             default_version: "2.5",
             charset,
+            echo_charset: true,
         }
         .write(&mut out);
         out.iter()

@@ -59,7 +59,7 @@ pub fn table_0211(charset: Charset) -> &'static str {
     }
 }
 
-/// Decides how to read a message.
+/// Decides how to read a message: by what the listener is told, by a byte order mark, by MSH-18, by the bytes.
 ///
 /// # Errors
 /// If it cannot be read without guessing at characters.
@@ -77,6 +77,15 @@ pub fn read(
         alias,
         needs_bytes: false,
     };
+    if policy.force.is_none()
+        && message.starts_with(b"\xef\xbb\xbf")
+        && std::str::from_utf8(message).is_ok()
+    {
+        return Ok(Reading {
+            mismatch: !matches!(label, Label::None | Label::Known(Charset::Utf8)),
+            ..plain(Charset::Utf8, true)
+        });
+    }
     let wanted = match (policy.force, label) {
         (Some(charset), _) | (None, Label::Known(charset)) => charset,
         (None, Label::Unsupported) => return Err(Unreadable::Unsupported),

@@ -169,6 +169,18 @@ pub fn parse_version(text: &[u8]) -> Option<(u8, u8, u8)> {
     (count > 0).then_some((parts[0], parts[1], parts[2]))
 }
 
+/// The beginning of a message, cut off somewhere, without a header field that may go on behind the cut: half of a control
+/// ID is another message's.
+pub fn whole_fields(head: &[u8]) -> &[u8] {
+    let body = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let body = body.trim_ascii_start();
+    if memchr2(CR, LF, body).is_some() {
+        return head;
+    }
+    let last = body.get(3).and_then(|field| memchr::memrchr(*field, head));
+    last.map_or(head, |end| &head[..end])
+}
+
 /// Reads the header of a block's data.
 pub fn peek(data: &[u8]) -> Payload<'_> {
     let body = data
@@ -182,8 +194,10 @@ pub fn peek(data: &[u8]) -> Payload<'_> {
         }
         [b'F' | b'B', b'H', b'S', field, ..] => match header(body, *field, leading) {
             Some(mut header) => {
-                // A batch header has its control ID one field further on.
+                // A batch header has its control ID one field further on, and nothing that an ACK echoes after that.
                 header.fields[10] = header.fields[11];
+                header.fields[9] = &[];
+                header.fields[11..].fill(&[]);
                 Payload::Batch(header)
             }
             None => Payload::Other,
@@ -315,6 +329,16 @@ mod tests {
                 assert_eq!(header.delimiters.component, None, "{broken:?}");
             }
         }
+    }
+
+    #[test]
+    fn of_a_header_that_is_cut_off_only_whole_fields_count() {
+        let whole = b"MSH|^~\\&|A|B|C|D|2026||ADT^A01|123|P|2.5\rPID|1";
+        assert_eq!(whole_fields(whole), whole);
+        for (cut, id) in [(36, &b"123"[..]), (35, b"123"), (34, b""), (33, b"")] {
+            assert_eq!(v2(whole_fields(&whole[..cut])).control_id(), id, "{cut}");
+        }
+        assert_eq!(whole_fields(b"MS"), b"MS");
     }
 
     #[test]

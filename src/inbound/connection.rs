@@ -80,6 +80,7 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Clos
         live,
     };
     let closed = connection.run().await;
+    connection.input.release();
     if !matches!(closed, Closed::Peer | Closed::Probe | Closed::Error) {
         Box::pin(connection.close()).await;
     }
@@ -168,7 +169,7 @@ impl Connection<'_> {
         loop {
             let buffer = scratch.as_ref().map_or(&[][..], |scratch| &scratch.input);
             let event = self.input.step(buffer, more);
-            self.collect_deviations();
+            self.count_framing();
             match event {
                 Event::Frame(range) => return Ok(Frame::Whole(range)),
                 Event::Oversized(_) => {
@@ -196,7 +197,6 @@ impl Connection<'_> {
         scratch: &mut Option<Scratch>,
         mut draining: Pin<&mut impl Future<Output = Instant>>,
     ) -> Result<More, Closed> {
-        self.input.release();
         let empty = scratch
             .as_mut()
             .is_none_or(|scratch| self.input.compact(&mut scratch.input));
@@ -204,8 +204,13 @@ impl Connection<'_> {
         if between {
             self.rest(scratch);
         }
-        if wait != Wait::Start && self.frame_began.is_none() {
-            self.frame_began = Some(Instant::now());
+        if wait != Wait::Start {
+            let now = Instant::now();
+            let began = *self.frame_began.get_or_insert(now);
+            // Also for a peer that never pauses, so that the alarm below would never be looked at.
+            if began + self.live.session.limits.frame_timeout <= now {
+                return Err(Closed::FrameTimeout);
+            }
         }
         loop {
             let (deadline, expired) = self.deadline(wait, between);
@@ -214,8 +219,8 @@ impl Connection<'_> {
                 if let Poll::Ready(ready) = stream.poll_read_ready(context) {
                     return Poll::Ready(Some(ready));
                 }
-                // The drain is seen between frames only.
-                if between && draining.as_mut().poll(context).is_ready() {
+                // The drain is seen between frames only. Bytes that are not a frame's yet do not put it off.
+                if wait == Wait::Start && draining.as_mut().poll(context).is_ready() {
                     return Poll::Ready(None);
                 }
                 Poll::Pending
@@ -233,10 +238,19 @@ impl Connection<'_> {
             let buffer = &mut scratch
                 .get_or_insert_with(|| self.shared.buffers.take())
                 .input;
-            let max = self.live.session.limits.max_message_bytes;
-            let room = self.input.make_room(buffer, &self.shared.budget, max);
-            if self.alarm.race(deadline, room).await.is_err() {
-                return Err(Closed::FrameTimeout);
+            let limits = &self.live.session.limits;
+            let (max, budget) = (limits.max_message_bytes, &self.shared.budget);
+            if !self.input.make_room(buffer, budget, max) {
+                let began = Instant::now();
+                let until = Some(began + limits.frame_timeout);
+                let room = Box::pin(self.input.wait_for_room(buffer, budget, max));
+                if self.alarm.race(until, room).await.is_err() {
+                    return Err(Closed::FrameTimeout);
+                }
+                // The peer is not to blame for this wait.
+                if let Some(frame) = &mut self.frame_began {
+                    *frame += began.elapsed();
+                }
             }
             match self.input.read(&self.stream, buffer) {
                 // A new socket counts as ready until it has been read from once.
@@ -252,16 +266,21 @@ impl Connection<'_> {
                 Err(_) => {
                     // A reset in the middle of a frame is a truncated frame, too.
                     self.input.step(buffer, More::Eof);
-                    self.collect_deviations();
-                    self.report_deviations();
-                    return Err(Closed::Error);
+                    self.count_framing();
+                    // Load balancers and the kubelet end their probes with a reset.
+                    return Err(if self.received_any {
+                        Closed::Error
+                    } else {
+                        Closed::Probe
+                    });
                 }
             }
         }
     }
 
     /// Nothing is held while nothing comes.
-    fn rest(&self, scratch: &mut Option<Scratch>) {
+    fn rest(&mut self, scratch: &mut Option<Scratch>) {
+        self.input.release();
         if let Some(scratch) = scratch.take() {
             self.shared.buffers.give(scratch);
         }
@@ -305,25 +324,38 @@ impl Connection<'_> {
         closed
     }
 
-    fn collect_deviations(&mut self) {
-        let Self {
-            input, deviations, ..
-        } = self;
-        input.decoder().take_deviations(|kind, count| {
-            deviations.extend(std::iter::repeat_n(kind, count as usize));
+    /// Counts what was odd about the framing, as it comes: a peer that never completes a block is seen, too.
+    fn count_framing(&mut self) {
+        let metrics = &self.shared.metrics;
+        let mut seen = 0;
+        self.input.decoder().take_deviations(|kind, count| {
+            metrics.deviations.of(kind).inc_by(count.into());
+            seen |= 1 << kind.index();
         });
+        if seen & !self.logged != 0 {
+            for kind in Deviation::ALL {
+                if seen & 1 << kind.index() != 0 {
+                    self.log_once(*kind);
+                }
+            }
+        }
     }
 
-    /// Counts what was odd; logs each kind once per connection.
+    /// Counts what was odd about a message.
     fn report_deviations(&mut self) {
-        for kind in self.deviations.drain(..) {
+        for kind in std::mem::take(&mut self.deviations) {
             self.shared.metrics.deviations.of(kind).inc();
-            let bit = 1 << kind.index();
-            if self.logged & bit == 0 {
-                self.logged |= bit;
-                self.shared
-                    .deviation(kind, &self.peer, self.input.decoder().junk_sample());
-            }
+            self.log_once(kind);
+        }
+    }
+
+    /// Logs a kind, once per connection.
+    fn log_once(&mut self, kind: Deviation) {
+        let bit = 1 << kind.index();
+        if self.logged & bit == 0 {
+            self.logged |= bit;
+            let junk = self.input.decoder().junk_sample();
+            self.shared.deviation(kind, &self.peer, junk);
         }
     }
 
@@ -333,8 +365,13 @@ impl Connection<'_> {
             return;
         }
         let mut discard = [0; 512];
-        let until = Some(Instant::now() + LINGER);
-        while let Ok(Ok(1..)) = self.alarm.race(until, self.stream.read(&mut discard)).await {}
+        let until = Instant::now() + LINGER;
+        while Instant::now() < until {
+            let read = self.stream.read(&mut discard);
+            let Ok(Ok(1..)) = self.alarm.race(Some(until), read).await else {
+                return;
+            };
+        }
     }
 }
 

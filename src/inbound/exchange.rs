@@ -8,11 +8,12 @@ use crate::config::Framing;
 use crate::deliver::{Delivery, Exchange, Space};
 use crate::envelope::{EventId, Source};
 use crate::hl7::ack::{Ack, code};
+use crate::hl7::header::whole_fields;
 use crate::hl7::{Payload, peek};
 use crate::mllp::frame_into;
 use crate::runtime::{Alarm, Scratch};
 use crate::telemetry::ExchangeRecord;
-use crate::telemetry::labels::{Closed, Deviation, Outcome as Label};
+use crate::telemetry::labels::{Closed, Deviation, Outcome as Label, Refusal};
 use tokio::time::Instant;
 
 /// How one message is answered.
@@ -71,7 +72,7 @@ pub async fn exchange<'m>(
     shared.metrics.last_message.set(clock.tick());
     let message = match frame {
         Frame::Whole(range) => &input[range.clone()],
-        Frame::Oversized(head) => head,
+        Frame::Oversized(head) => whole_fields(head),
     };
 
     let (header, is_batch) = match peek(message) {
@@ -134,6 +135,7 @@ pub async fn exchange<'m>(
             control_id: &shared.control_ids.next(),
             default_version: &live.session.ack.default_version,
             charset: answer_charset(admitted),
+            echo_charset: admitted != Err(Refusal::Charset),
         }
         .write(out),
     });

@@ -46,34 +46,64 @@ impl Input {
     }
 
     /// Drops what is used up, so that there is room to read. `true` if nothing is left.
+    ///
+    /// What was reserved for a large message is given back with its memory: the rest that is left behind it is small.
     pub fn compact(&mut self, buffer: &mut Vec<u8>) -> bool {
-        buffer.drain(..self.used);
-        self.used = 0;
+        if self.used > 0 {
+            buffer.drain(..self.used);
+            self.used = 0;
+            if !buffer.is_empty() && buffer.capacity() > UNCOUNTED.max(buffer.len() * 4) {
+                buffer.shrink_to(FIRST_READ);
+            }
+            if buffer.is_empty() || buffer.capacity() <= UNCOUNTED {
+                self.release();
+            }
+        }
         buffer.is_empty()
     }
 
-    /// Gives back what was reserved for a large message, once it has been answered.
+    /// Gives back what was reserved for a large message.
     pub fn release(&mut self) {
-        if self.used > 0 || !self.decoder.in_block() {
-            self.reserved = Reserved::default();
-        }
+        self.reserved = Reserved::default();
     }
 
-    /// Makes room for one read, waiting for the budget if the message has become a large one.
-    pub async fn make_room(&mut self, buffer: &mut Vec<u8>, budget: &Budget, max_message: usize) {
-        let spare = buffer.capacity() - buffer.len();
-        if spare >= FIRST_READ / 4 {
-            return;
+    /// Makes room for one read; `false` if it has to be [waited](Self::wait_for_room) for.
+    pub fn make_room(&mut self, buffer: &mut Vec<u8>, budget: &Budget, max_message: usize) -> bool {
+        let is_large = buffer.capacity() > UNCOUNTED;
+        if is_large
+            && buffer.is_empty()
+            && !budget.try_reserve(&mut self.reserved, buffer.capacity())
+        {
+            // A buffer that another's large message has left: not for free.
+            *buffer = Vec::new();
         }
-        // Twice as much, but no more than the largest message and its end need.
-        let most = max_message + FIRST_READ;
-        let capacity =
-            (buffer.capacity() * 2).clamp(FIRST_READ, most.max(buffer.len() + FIRST_READ));
-        if capacity > UNCOUNTED {
-            // Once for the message, once for the request that is made of it.
-            budget.reserve(&mut self.reserved, capacity * 2).await;
+        if buffer.capacity() - buffer.len() >= FIRST_READ / 4 {
+            return true;
         }
+        let capacity = Self::next_capacity(buffer, max_message);
+        let granted = capacity <= UNCOUNTED || budget.try_reserve(&mut self.reserved, capacity);
+        if granted {
+            buffer.reserve_exact(capacity - buffer.len());
+        }
+        granted
+    }
+
+    /// Makes room for one read, when the budget has it.
+    pub async fn wait_for_room(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        budget: &Budget,
+        max_message: usize,
+    ) {
+        let capacity = Self::next_capacity(buffer, max_message);
+        budget.reserve(&mut self.reserved, capacity).await;
         buffer.reserve_exact(capacity - buffer.len());
+    }
+
+    /// Twice as much, but no more than the largest message and its end need.
+    fn next_capacity(buffer: &Vec<u8>, max_message: usize) -> usize {
+        let most = (max_message + FIRST_READ).max(buffer.len() + FIRST_READ);
+        (buffer.capacity() * 2).clamp(FIRST_READ, most)
     }
 
     /// One read that does not wait. `Ok(None)`: nothing there after all. `Ok(Some(0))`: the end.

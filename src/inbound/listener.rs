@@ -157,7 +157,7 @@ mod tests {
         let common = Common {
             metrics: Metrics::new("0").unwrap(),
             buffers: Buffers::default(),
-            budget: Budget::new(1 << 20),
+            budget: Budget::new(1 << 20, 1 << 10),
             drain: Drain::default(),
             control_ids: Arc::default(),
         };

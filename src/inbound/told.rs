@@ -78,3 +78,48 @@ pub fn refused(reason: Refusal) -> Told {
         own: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::labels::{Attempt, Label as _};
+
+    fn verdict(outcome: Outcome, unavailable: Unavailable) -> Option<Verdict> {
+        settle(outcome, unavailable).map(|told| told.verdict)
+    }
+
+    #[test]
+    fn only_accepted_is_told_as_accepted() {
+        let settings = [Unavailable::Error, Unavailable::Reject, Unavailable::Close];
+        for (setting, away) in
+            settings
+                .into_iter()
+                .zip([Some(Verdict::Error), Some(Verdict::Rejected), None])
+        {
+            let accepted = Outcome::Accepted(Answer::default());
+            assert_eq!(verdict(accepted, setting), Some(Verdict::Accepted));
+            for (unsupported, expected) in [(false, Verdict::Error), (true, Verdict::Rejected)] {
+                let rejection = Rejection {
+                    unsupported,
+                    faults: Vec::new(),
+                    own: None,
+                    status: 422,
+                };
+                assert_eq!(
+                    verdict(Outcome::Rejected(rejection), setting),
+                    Some(expected)
+                );
+            }
+            let failure = Failure {
+                reason: Attempt::Refused,
+                status: None,
+                faults: Vec::new(),
+                attempts: 1,
+            };
+            assert_eq!(verdict(Outcome::Unavailable(failure), setting), away);
+        }
+        for reason in Refusal::ALL {
+            assert_ne!(refused(*reason).verdict, Verdict::Accepted, "{reason:?}");
+        }
+    }
+}

@@ -113,50 +113,92 @@ impl Buffers {
 }
 
 /// The bytes that all connections' larger buffers may hold together.
+///
+/// Messages grow as they come, so that several half-read ones could hold everything and each wait for the others. One
+/// message's worth is therefore set apart: whoever has this *last resort* can finish without waiting again, and gives
+/// back all that it holds.
 #[derive(Debug, Clone)]
 pub struct Budget {
-    permits: Arc<Semaphore>,
+    pool: Arc<Semaphore>,
+    last_resort: Arc<Semaphore>,
+    last_resort_bytes: usize,
 }
 
 /// Bytes taken from the [`Budget`]; dropping it gives them back.
 #[derive(Debug, Default)]
 pub struct Reserved {
     permit: Option<OwnedSemaphorePermit>,
+    last_resort: Option<OwnedSemaphorePermit>,
 }
 
 /// One permit of the semaphore.
 const UNIT: usize = 1024;
+/// Of the request that is made of a message, as much is held whole; the rest is made in pieces.
+const REQUEST: usize = 4 * 1024 * 1024;
+/// A message's buffer is a little larger than the message.
+const SLACK: usize = 64 * 1024;
 
 impl Budget {
-    /// A budget of so many bytes.
-    pub fn new(bytes: usize) -> Self {
+    /// A budget of so many bytes, of which one message of the `largest` size can be sure.
+    pub fn new(bytes: usize, largest: usize) -> Self {
+        let last_resort_bytes = (largest + SLACK + REQUEST).min(bytes);
+        let pool = (bytes - last_resort_bytes) / UNIT;
         Self {
-            permits: Arc::new(Semaphore::new((bytes / UNIT).min(Semaphore::MAX_PERMITS))),
+            pool: Arc::new(Semaphore::new(pool.min(Semaphore::MAX_PERMITS))),
+            last_resort: Arc::new(Semaphore::new(1)),
+            last_resort_bytes,
         }
     }
 
-    /// Waits until `reserved` may hold `bytes` in all.
-    pub async fn reserve(&self, reserved: &mut Reserved, bytes: usize) {
-        let held = reserved
-            .permit
-            .as_ref()
-            .map_or(0, OwnedSemaphorePermit::num_permits);
-        let wanted = bytes.div_ceil(UNIT).saturating_sub(held);
-        let Ok(wanted @ 1..) = u32::try_from(wanted) else {
+    /// Takes what a message's buffer of this capacity costs in all, with the request that is made of it, unless there is
+    /// not so much.
+    pub fn try_reserve(&self, reserved: &mut Reserved, capacity: usize) -> bool {
+        let Some(wanted) = reserved.missing(capacity) else {
+            return true;
+        };
+        let more = Arc::clone(&self.pool).try_acquire_many_owned(wanted);
+        more.map(|more| reserved.add(more)).is_ok()
+    }
+
+    /// As [`try_reserve`](Self::try_reserve), and waits until there is.
+    pub async fn reserve(&self, reserved: &mut Reserved, capacity: usize) {
+        let Some(wanted) = reserved.missing(capacity) else {
             return;
         };
-        // The semaphore is never closed.
-        if let Ok(more) = Arc::clone(&self.permits).acquire_many_owned(wanted).await {
-            match &mut reserved.permit {
-                Some(permit) => permit.merge(more),
-                none => *none = Some(more),
-            }
+        // The semaphores are never closed.
+        tokio::select! {
+            biased;
+            Ok(more) = Arc::clone(&self.pool).acquire_many_owned(wanted) => reserved.add(more),
+            Ok(last) = Arc::clone(&self.last_resort).acquire_owned() => reserved.last_resort = Some(last),
+            else => {}
         }
     }
 
     /// Bytes that nobody holds.
     pub fn available(&self) -> usize {
-        self.permits.available_permits() * UNIT
+        self.pool.available_permits() * UNIT
+            + self.last_resort.available_permits() * self.last_resort_bytes
+    }
+}
+
+impl Reserved {
+    /// Permits that a buffer of this capacity still needs.
+    fn missing(&self, capacity: usize) -> Option<u32> {
+        if self.last_resort.is_some() {
+            return None;
+        }
+        let held = self.permit.as_ref();
+        let held = held.map_or(0, OwnedSemaphorePermit::num_permits);
+        let cost = capacity + capacity.min(REQUEST);
+        let wanted = cost.div_ceil(UNIT).saturating_sub(held);
+        u32::try_from(wanted).ok().filter(|wanted| *wanted > 0)
+    }
+
+    fn add(&mut self, more: OwnedSemaphorePermit) {
+        match &mut self.permit {
+            Some(permit) => permit.merge(more),
+            none => *none = Some(more),
+        }
     }
 }
 
@@ -181,20 +223,39 @@ mod tests {
 
     #[test]
     fn the_budget_is_a_bound() {
-        let budget = Budget::new(10 * UNIT);
-        let (mut one, mut two) = (Reserved::default(), Reserved::default());
-        assert!(now_or_never(budget.reserve(&mut one, 6 * UNIT)).is_some());
+        let last_resort = REQUEST + SLACK + UNIT;
+        let total = last_resort + 20 * UNIT;
+        let budget = Budget::new(total, UNIT);
+        let [mut one, mut two, mut three] = [(); 3].map(|()| Reserved::default());
+        let takes = |reserved: &mut Reserved, capacity| {
+            now_or_never(budget.reserve(reserved, capacity)).is_some()
+        };
+        assert!(takes(&mut one, 6 * UNIT));
+        assert_eq!(budget.available(), total - 12 * UNIT);
+        assert!(takes(&mut one, 8 * UNIT), "the difference");
+        assert_eq!(budget.available(), total - 16 * UNIT);
         assert!(
-            now_or_never(budget.reserve(&mut two, 6 * UNIT)).is_none(),
+            !budget.try_reserve(&mut two, 6 * UNIT),
             "only 4 KiB are left"
         );
+        assert!(takes(&mut two, 6 * UNIT), "the last resort");
+        assert!(takes(&mut two, 100 * UNIT), "to the end of its message");
+        assert!(!takes(&mut three, 6 * UNIT), "there is only one");
         assert!(
-            now_or_never(budget.reserve(&mut one, 10 * UNIT)).is_some(),
-            "4 more"
+            !takes(&mut one, 16 * UNIT),
+            "for one that holds something, too"
         );
-        drop(one);
-        assert_eq!(budget.available(), 10 * UNIT);
-        assert!(now_or_never(budget.reserve(&mut two, 6 * UNIT)).is_some());
+        drop(two);
+        assert!(takes(&mut one, 16 * UNIT));
+        drop((one, three));
+        assert_eq!(budget.available(), total);
+    }
+
+    #[test]
+    fn the_largest_message_fits_into_the_smallest_budget() {
+        let budget = Budget::new(5 * 1024 * UNIT, 1024 * UNIT);
+        let mut one = Reserved::default();
+        assert!(now_or_never(budget.reserve(&mut one, 1024 * UNIT + SLACK)).is_some());
     }
 
     #[test]

@@ -133,6 +133,7 @@ fn in_text_format_neither() {
     )
     .unwrap();
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_mllp-bridge"))
+        .env_remove("MLLP_BRIDGE_TEST_CORPUS") // a key that the bridge does not know
         .args([
             "run",
             "--log-level",

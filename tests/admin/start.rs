@@ -11,6 +11,7 @@ fn run(yaml: &str, flags: &[&str]) -> Output {
     let path = folder.path().join("bridge.yaml");
     std::fs::write(&path, yaml).unwrap();
     Command::new(env!("CARGO_BIN_EXE_mllp-bridge"))
+        .env_remove("MLLP_BRIDGE_TEST_CORPUS") // a key that the bridge does not know
         .arg("run")
         .arg("--config")
         .arg(&path)
@@ -77,6 +78,7 @@ listeners:
 #[test]
 fn a_file_that_is_not_there_exits_64_and_is_named() {
     let output = Command::new(env!("CARGO_BIN_EXE_mllp-bridge"))
+        .env_remove("MLLP_BRIDGE_TEST_CORPUS") // a key that the bridge does not know
         .args(["run", "--config", "/nowhere/bridge.yaml"])
         .output()
         .unwrap();
@@ -142,6 +144,7 @@ fn an_app_behind_tls_without_a_usable_trust_store_is_not_blamed_on_the_port() {
     let empty = folder.path().join("empty.pem");
     std::fs::write(&empty, "").unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_mllp-bridge"))
+        .env_remove("MLLP_BRIDGE_TEST_CORPUS") // a key that the bridge does not know
         .args(["run", "--config", path.to_str().unwrap()])
         .env("SSL_CERT_FILE", &empty)
         .env("SSL_CERT_DIR", folder.path())

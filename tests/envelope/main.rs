@@ -194,10 +194,7 @@ fn exception_after(
 ) -> Result<(), String> {
     let guessed =
         admitted.reading.charset == Charset::Latin1 && again.reading.charset == Charset::Utf8;
-    // A byte order mark overruled MSH-18, and `segments` have no place for it.
-    let by_mark = admitted.header.leading >= 3 && admitted.reading.mismatch;
-    let overruled = by_mark && admitted.reading.charset == Charset::Utf8;
-    if guessed || overruled && again.reading.charset == Charset::Latin1 {
+    if guessed {
         return Ok(());
     }
     Err(format!(

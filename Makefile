@@ -15,7 +15,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: ci
-ci: fmt-check lint doc deny test examples bench-smoke ## Everything that CI runs, in its order
+ci: fmt-check lint doc deny test demo bench-smoke ## Everything that CI runs, in its order
 
 .PHONY: fmt
 fmt: ## Format the code
@@ -67,7 +67,11 @@ bench: ## Measure everything, against nginx in the same run (about 20 minutes; n
 .PHONY: bench-smoke
 bench-smoke: ## Show that the end-to-end benchmark works and that every answer in it is right
 	$(CARGO) build --locked --release
-	$(CARGO) bench --locked --bench end_to_end -- --quick --bridge $(CURDIR)/target/release/mllp-bridge
+	$(CARGO) bench --locked --profile dev --bench end_to_end -- --quick --bridge $(CURDIR)/target/release/mllp-bridge
+
+.PHONY: demo
+demo: ## README's first command
+	$(CARGO) run --locked --release -- demo
 
 .PHONY: image
 image: ## Build the container image, for this machine's architecture

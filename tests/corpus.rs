@@ -22,7 +22,11 @@ use support::{PATIENCE, Shown};
 mod support;
 
 /// What a sentence in an answer means in the metrics.
-const REASONS: [(&str, &str); 5] = [
+const REASONS: [(&str, &str); 6] = [
+    (
+        "MSH-2 is not four or five different delimiters",
+        "bad_delimiters",
+    ),
     ("MSH-10 is empty", "no_control_id"),
     ("MSH-10 holds control characters", "bad_control_id"),
     (

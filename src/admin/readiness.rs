@@ -57,8 +57,9 @@ impl Readiness {
 
     /// Begins the drain with the configured deadline.
     pub fn begin_drain(&self) {
-        if self.drain.begin(self.shutdown.load().deadline) {
-            tracing::info!(deadline = ?self.shutdown.load().deadline, "draining");
+        let deadline = self.shutdown.load().deadline;
+        if self.drain.begin(deadline) {
+            tracing::info!(?deadline, "draining");
         }
     }
 

@@ -10,7 +10,7 @@ use crate::envelope::{Envelope, EventId, Shape, Source, read};
 use crate::hl7::ack::code;
 use crate::hl7::path::Path;
 use crate::hl7::{Index, Payload, peek, split};
-use crate::inbound::admit::{admit, answer, not_er7, warnings};
+use crate::inbound::admit::{Kind, admit, answer, not_er7, warnings};
 use crate::inbound::frame::Frame;
 use crate::runtime::Clock;
 use crate::telemetry::labels::{Label, Refusal};
@@ -128,9 +128,10 @@ impl<W: Write> Converter<W> {
     fn envelopes(&mut self, file: &[u8]) -> io::Result<Vec<String>> {
         self.clock.tick();
         self.each(file, |converter, message| {
-            let (header, is_batch) = match peek(message) {
-                Payload::V2(header) => (header, false),
-                Payload::Batch(header) => (header, true),
+            let (header, kind) = match peek(message) {
+                Payload::V2(header) => (header, Kind::Message),
+                Payload::Batch(header) => (header, Kind::Batch),
+                Payload::BadDelimiters(header) => (header, Kind::BadDelimiters),
                 other => return Ok(Err(refused(not_er7(&other)))),
             };
             let frame = if message.len() > converter.session.limits.max_message_bytes {
@@ -140,7 +141,7 @@ impl<W: Write> Converter<W> {
             };
             let mut deviations = Vec::new();
             let session = &converter.session;
-            let admitted = admit(message, &header, &frame, is_batch, session, &mut deviations);
+            let admitted = admit(message, &header, &frame, kind, session, &mut deviations);
             let reading = match admitted {
                 Ok(reading) => reading,
                 Err(refusal) => return Ok(Err(refused(refusal))),
@@ -180,6 +181,7 @@ impl<W: Write> Converter<W> {
             let header = match peek(message) {
                 Payload::V2(header) => header,
                 Payload::Batch(_) => return Ok(Err(refused(Refusal::Batch))),
+                Payload::BadDelimiters(_) => return Ok(Err(refused(Refusal::BadDelimiters))),
                 other => return Ok(Err(refused(not_er7(&other)))),
             };
             let index = Index::new(message, &header);

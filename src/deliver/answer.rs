@@ -27,9 +27,10 @@ pub struct Asked<'a> {
 
 /// The outcome of one answer. An [`Outcome::Unavailable`] is for the caller to try again.
 pub fn judge(response: &Response, body: &[u8], row: Row, asked: Asked<'_>) -> Outcome {
+    let like_json = begins_with(body, b"{");
     let json = match response.content {
-        Content::Json => serde_json::from_slice::<Value>(body).ok(),
-        Content::Other if begins_with(body, b"{") => serde_json::from_slice::<Value>(body).ok(),
+        Content::Json => parse(body),
+        Content::Other if like_json => parse(body),
         Content::Hl7 | Content::Other => None,
     };
     if row.verdict == RowVerdict::Accept {
@@ -37,8 +38,12 @@ pub fn judge(response: &Response, body: &[u8], row: Row, asked: Asked<'_>) -> Ou
         if is_hl7 && (response.cut || !body.is_empty()) {
             return own(response, body, asked);
         }
-        if response.cut && response.content == Content::Json {
+        if response.cut && (like_json || response.content == Content::Json) {
             return too_large(response.status);
+        }
+        if like_json && json.is_none() {
+            let text = "the application's answer begins like JSON and cannot be read";
+            return app_fault(text, response.status);
         }
         return match json.as_ref().and_then(|json| json.get("ack")) {
             Some(ack) => built(ack, response.status),
@@ -76,6 +81,13 @@ pub fn judge(response: &Response, body: &[u8], row: Row, asked: Asked<'_>) -> Ou
         RowVerdict::Reject => rejected(true, faults, response.status),
         RowVerdict::Error | RowVerdict::Accept => rejected(false, faults, response.status),
     }
+}
+
+/// JSON, with the byte order mark that some writers put before it.
+fn parse(body: &[u8]) -> Option<Value> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let begin = body.iter().position(|byte| *byte > b' ')?;
+    serde_json::from_slice(&body[begin..]).ok()
 }
 
 fn rejected(unsupported: bool, faults: Vec<Fault>, status: u16) -> Outcome {
@@ -400,6 +412,26 @@ mod tests {
         assert!(matches!(
             judge_body(200, Content::Hl7, ""),
             Outcome::Accepted(Answer { own: None, .. })
+        ));
+    }
+
+    #[test]
+    fn a_refusal_that_cannot_be_read_is_not_a_yes() {
+        let marked = "\u{feff}{\"ack\":{\"code\":\"AE\"}}";
+        for content in [Content::Json, Content::Other] {
+            assert!(matches!(
+                judge_body(200, content, marked),
+                Outcome::Rejected(_)
+            ));
+            let faults = faults_of(judge_body(200, content, "{\"ack\":{\"code\":\"A"));
+            assert_eq!(
+                faults,
+                [" 207  the application's answer begins like JSON and cannot be read"]
+            );
+        }
+        assert!(matches!(
+            judge_body(200, Content::Json, "OK"),
+            Outcome::Accepted(_)
         ));
     }
 

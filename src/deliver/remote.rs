@@ -1,6 +1,6 @@
 //! HTTPS, by reqwest: trust stores, TLS sessions and pooling matter more than microseconds where the app is not next door.
 
-use super::response::{Content, Response, retry_after};
+use super::response::{BEGINNING, Content, Response, retry_after};
 use crate::config::AppUrl;
 use crate::telemetry::labels::Attempt;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
@@ -61,7 +61,8 @@ impl Client {
             };
             while let Some(chunk) = answer.chunk().await.map_err(|error| classify(&error))? {
                 if buffer.len() + chunk.len() > max_response {
-                    buffer.clear();
+                    buffer.extend_from_slice(&chunk[..chunk.len().min(BEGINNING)]);
+                    buffer.truncate(BEGINNING);
                     response.cut = true;
                     break;
                 }

@@ -27,7 +27,8 @@ impl Route {
         };
         let fixed = format!(
             "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: mllp-bridge/{}\r\n\
-             Accept: application/hl7-v2, application/json, application/problem+json\r\n{authorization}{content_type}",
+             Accept: application/hl7-v2, application/json, application/problem+json\r\n\
+             Accept-Encoding: identity\r\n{authorization}{content_type}",
             url.path,
             url.authority,
             env!("CARGO_PKG_VERSION"),

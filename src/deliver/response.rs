@@ -9,6 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// More headers than this, or a longer head, is not an answer of an app.
 const MAX_HEADERS: usize = 100;
+/// What is kept of a body that is too long: enough to tell HL7 and JSON from anything else.
+pub const BEGINNING: usize = 64;
 const MAX_HEAD: usize = 64 * 1024;
 
 /// One answer. Its body is what the buffer holds.
@@ -22,7 +24,7 @@ pub struct Response {
     pub retry_after: Option<Duration>,
     /// The connection can carry another request.
     pub reusable: bool,
-    /// The body was longer than the bound; what was read of it was dropped.
+    /// The body was longer than the bound; only its [beginning](BEGINNING) is there.
     pub cut: bool,
 }
 
@@ -164,7 +166,7 @@ pub async fn read<S: Source>(
 }
 
 fn cut(response: Response, buffer: &mut Vec<u8>) -> Response {
-    buffer.clear();
+    buffer.truncate(BEGINNING);
     Response {
         reusable: false,
         cut: true,

@@ -245,7 +245,6 @@ fn unreached(reason: Attempt) -> Failure {
         Attempt::Reset => "the application closed the connection before it had answered",
         Attempt::Timeout => "the application did not answer in time",
         Attempt::Garbage => "the application's answer is not HTTP",
-        Attempt::TooLarge => "the application's answer is too large",
         Attempt::Tls => "the TLS connection to the application failed",
         Attempt::Status => "the application is unavailable",
     };
@@ -276,6 +275,9 @@ async fn pause(exchange: &Exchange<'_>, wait: Duration) -> bool {
     let Some(until) = Instant::now().checked_add(wait) else {
         return false;
     };
+    if wait >= exchange.deadline.saturating_duration_since(Instant::now()) {
+        return false;
+    }
     let in_time = |phase: Phase| match phase {
         Phase::Running => until + MIN_ATTEMPT < exchange.deadline,
         Phase::Draining(cut) => {

@@ -182,7 +182,11 @@ impl Ack<'_> {
     }
 
     fn is_ascii(&self) -> bool {
-        self.text.is_none_or(str::is_ascii) && self.faults.iter().all(|fault| fault.text.is_ascii())
+        self.text.is_none_or(str::is_ascii)
+            && self
+                .faults
+                .iter()
+                .all(|fault| fault.text.is_ascii() && fault.app_code.is_ascii())
     }
 
     fn msa(&self, out: &mut Vec<u8>, since_2_5: bool) {

@@ -18,6 +18,8 @@ pub struct Reading {
     pub mismatch: bool,
     /// MSH-18 is a name that table 0211 does not have.
     pub alias: bool,
+    /// MSH-18 names this set, or one that holds it.
+    pub named: bool,
     /// Text is a guess from which the sender's bytes could not be told: the exact bytes have to go along.
     pub needs_bytes: bool,
 }
@@ -75,6 +77,11 @@ pub fn read(
         is_utf8,
         mismatch: false,
         alias,
+        named: match label {
+            Label::Known(named) => named == charset,
+            Label::AsciiSuperset => true,
+            Label::None | Label::Unsupported => false,
+        },
         needs_bytes: false,
     };
     if policy.force.is_none()
@@ -218,6 +225,7 @@ mod tests {
                 is_utf8,
                 mismatch,
                 alias,
+                named: !msh18.is_empty() && !mismatch,
                 needs_bytes,
             };
             assert_eq!(

@@ -17,6 +17,9 @@ pub enum Payload<'a> {
     V2(Header<'a>),
     /// A batch or file (FHS, BHS). The header is the batch's own, where field 11 is the control ID.
     Batch(Header<'a>),
+    /// A message whose MSH-2 cannot separate anything: twice the same character, letters, too many. Only fields can be told apart,
+    /// which is enough to refuse it by its control ID.
+    BadDelimiters(Header<'a>),
     /// XML of some kind.
     Xml,
     /// None of these.
@@ -189,9 +192,12 @@ pub fn peek(data: &[u8]) -> Payload<'_> {
         .trim_ascii_start();
     let leading = data.len() - body.len();
     match body {
-        [b'M', b'S', b'H', field, ..] => {
-            header(body, *field, leading).map_or(Payload::Other, Payload::V2)
-        }
+        [b'M', b'S', b'H', field, ..] => match header(body, *field, leading) {
+            Some(header) => Payload::V2(header),
+            None => {
+                fields_only(body, *field, leading).map_or(Payload::Other, Payload::BadDelimiters)
+            }
+        },
         [b'F' | b'B', b'H', b'S', field, ..] => match header(body, *field, leading) {
             Some(mut header) => {
                 // A batch header has its control ID one field further on, and nothing that an ACK echoes after that.
@@ -213,11 +219,39 @@ fn header(body: &[u8], field: u8, leading: usize) -> Option<Header<'_>> {
     let msh2_end = memchr(field, after_separator).unwrap_or(after_separator.len());
     let msh2 = &after_separator[..msh2_end];
     let delimiters = Delimiters::new(field, msh2)?;
+    let rest = after_separator.get(msh2_end + 1..).unwrap_or_default();
+    Some(Header {
+        delimiters,
+        terminator,
+        leading,
+        fields: split_fields(segment, msh2, rest, field),
+    })
+}
 
+/// A header whose MSH-2 is of no use: fields alone, and the usual delimiters to answer with.
+fn fields_only(body: &[u8], field: u8, leading: usize) -> Option<Header<'_>> {
+    const USUAL: &[u8] = b"^~\\&";
+    let (segment, terminator) = first_segment(body, field);
+    let after_separator = segment.get(4..)?;
+    let msh2_end = memchr(field, after_separator)?;
+    Some(Header {
+        delimiters: Delimiters::new(field, USUAL)?,
+        terminator,
+        leading,
+        fields: split_fields(segment, USUAL, &after_separator[msh2_end + 1..], field),
+    })
+}
+
+/// MSH-1, MSH-2 and what `rest` holds from MSH-3 on.
+fn split_fields<'a>(
+    segment: &'a [u8],
+    msh2: &'a [u8],
+    mut rest: &'a [u8],
+    field: u8,
+) -> [&'a [u8]; FIELDS + 1] {
     let mut fields = [&[][..]; FIELDS + 1];
     fields[1] = &segment[3..4];
     fields[2] = msh2;
-    let mut rest = after_separator.get(msh2_end + 1..).unwrap_or_default();
     for slot in &mut fields[3..] {
         match memchr(field, rest) {
             Some(end) => {
@@ -230,12 +264,7 @@ fn header(body: &[u8], field: u8, leading: usize) -> Option<Header<'_>> {
             }
         }
     }
-    Some(Header {
-        delimiters,
-        terminator,
-        leading,
-        fields,
-    })
+    fields
 }
 
 /// The first segment without its terminator, and what ends the message's segments.
@@ -256,7 +285,11 @@ fn first_segment(body: &[u8], field: u8) -> (&[u8], Terminator) {
             },
         );
     }
-    let starts_segment = match &body[first + 1..] {
+    let blank = body[first + 1..]
+        .iter()
+        .take_while(|byte| **byte == LF)
+        .count();
+    let starts_segment = match &body[first + 1 + blank..] {
         [a, b, c, next, ..] => {
             [a, b, c].iter().all(|byte| byte.is_ascii_alphanumeric()) && *next == field
         }
@@ -314,19 +347,25 @@ mod tests {
         assert_eq!(header.component(9, 2), b"A01");
         let header = v2(b"MSH|^|A^x|||||");
         assert_eq!(header.delimiters.subcomponent, None);
-        for broken in [
-            &b"MSH"[..],
-            b"MSHA^~\\&A",
-            b"MSH|^^~\\&|A",
-            b"MSH|||A|B",
-            b"MSH|\x01~\\&|",
-        ] {
-            let payload = peek(broken);
-            if !matches!(payload, Payload::Other) {
-                let Payload::V2(header) = payload else {
-                    panic!("{broken:?}")
-                };
-                assert_eq!(header.delimiters.component, None, "{broken:?}");
+        assert!(matches!(peek(b"MSH"), Payload::Other));
+        assert!(matches!(peek(b"MSHA^~\\&A"), Payload::Other));
+        assert_eq!(v2(b"MSH|||A|B").delimiters.component, None);
+    }
+
+    #[test]
+    fn delimiters_that_cannot_separate_leave_the_control_id_readable() {
+        for msh2 in ["^^~\\&", "^~\\\\&", "ABCD", "^~\\&#!", "\x01~\\&"] {
+            let message = format!("MSH|{msh2}|A|B|C|D|2026||ADT^A01|77|P|2.5\r");
+            match peek(message.as_bytes()) {
+                Payload::BadDelimiters(header) => {
+                    assert_eq!(header.control_id(), b"77", "{msh2}");
+                    assert_eq!(
+                        header.field(2),
+                        b"^~\\&",
+                        "{msh2}: answered in the usual ones"
+                    );
+                }
+                other => panic!("{msh2}: {other:?}"),
             }
         }
     }

@@ -9,6 +9,17 @@ use crate::hl7::{Header, Payload, Terminator};
 use crate::telemetry::labels::{Deviation, Refusal};
 use memchr::memmem;
 
+/// What a header is the header of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One message.
+    Message,
+    /// A batch or file.
+    Batch,
+    /// A message that cannot be taken apart.
+    BadDelimiters,
+}
+
 /// Looks at a message whose header could be read.
 ///
 /// # Errors
@@ -17,7 +28,7 @@ pub fn admit(
     message: &[u8],
     header: &Header<'_>,
     frame: &Frame,
-    is_batch: bool,
+    kind: Kind,
     session: &Session,
     deviations: &mut Vec<Deviation>,
 ) -> Result<Reading, Refusal> {
@@ -31,7 +42,10 @@ pub fn admit(
     if matches!(frame, Frame::Oversized(_)) {
         return Err(Refusal::TooLarge);
     }
-    if is_batch || holds_another(message, header) {
+    if kind == Kind::BadDelimiters {
+        return Err(Refusal::BadDelimiters);
+    }
+    if kind == Kind::Batch || holds_another(message, header) {
         return Err(Refusal::Batch);
     }
     let reading = charset::read(message, header, session.charset).map_err(|_| Refusal::Charset)?;
@@ -62,18 +76,35 @@ fn note(header: &Header<'_>, deviations: &mut Vec<Deviation>) {
 }
 
 /// Whether a second message begins in the same block: to deliver both as one would mix two patients. Whatever ends this
-/// message's segments: files are put together from parts, and in text the field separator would be escaped.
+/// message's segments, whatever the other's delimiters are, and behind a byte order mark: files are put together from parts.
 fn holds_another(message: &[u8], header: &Header<'_>) -> bool {
-    let start = [b'M', b'S', b'H', header.delimiters.field];
     let body = message.get(header.leading + 4..).unwrap_or_default();
-    memmem::find_iter(body, &start).any(|at| at > 0 && matches!(body[at - 1], b'\r' | b'\n'))
+    memmem::find_iter(body, b"MSH").any(|at| {
+        let before = body[..at]
+            .strip_suffix(b"\xef\xbb\xbf")
+            .unwrap_or(&body[..at]);
+        let blanks = |byte: &&u8| matches!(**byte, b' ' | b'\t');
+        let line_start = matches!(
+            before.iter().rev().find(|byte| !blanks(byte)),
+            Some(b'\r' | b'\n')
+        );
+        let separates = match &body[at + 3..] {
+            [field, ..] if *field == header.delimiters.field => true,
+            // `MSH-10` and `MSH: …` are text.
+            [field, next, ..] => field.is_ascii_punctuation() && next.is_ascii_punctuation(),
+            _ => false,
+        };
+        line_start && separates
+    })
 }
 
 /// Why a block is not taken whose header cannot even be read.
 pub fn not_er7(payload: &Payload<'_>) -> Refusal {
     match payload {
         Payload::Xml => Refusal::Xml,
-        Payload::V2(_) | Payload::Batch(_) | Payload::Other => Refusal::NotHl7,
+        Payload::V2(_) | Payload::Batch(_) | Payload::BadDelimiters(_) | Payload::Other => {
+            Refusal::NotHl7
+        }
     }
 }
 
@@ -85,6 +116,12 @@ pub fn answer(refusal: Refusal) -> (Verdict, Fault) {
             None,
             104,
             "the message is larger than this receiver takes",
+        ),
+        Refusal::BadDelimiters => (
+            Verdict::Rejected,
+            Some("MSH-2"),
+            102,
+            "MSH-2 is not four or five different delimiters",
         ),
         Refusal::NoControlId => (Verdict::Error, Some("MSH-10"), 101, "MSH-10 is empty"),
         Refusal::BadControlId => (

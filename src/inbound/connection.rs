@@ -185,7 +185,15 @@ impl Connection<'_> {
                         Closed::Probe
                     });
                 }
-                Event::Wait(wait) => more = self.read(wait, scratch, draining.as_mut()).await?,
+                Event::Wait(wait) => {
+                    more = self.read(wait, scratch, draining.as_mut()).await?;
+                    if wait == Wait::Start && !self.input.decoder().in_block() {
+                        // The first bytes of a message: settings may have been reloaded since the last one.
+                        self.live = self.shared.live();
+                        let limits = &self.live.session.limits;
+                        self.input.decoder().set_max(limits.max_message_bytes);
+                    }
+                }
             }
         }
     }
@@ -332,6 +340,9 @@ impl Connection<'_> {
             metrics.deviations.of(kind).inc_by(count.into());
             seen |= 1 << kind.index();
         });
+        if seen & 1 << Deviation::Restarted.index() != 0 {
+            self.frame_began = None;
+        }
         if seen & !self.logged != 0 {
             for kind in Deviation::ALL {
                 if seen & 1 << kind.index() != 0 {

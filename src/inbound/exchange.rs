@@ -1,6 +1,6 @@
 //! One message: peek → envelope → deliver → ack. The body of [`exchange`] is the line that the whole bridge is about.
 
-use super::admit::{admit, answer_charset, not_er7, warnings};
+use super::admit::{Kind, admit, answer_charset, not_er7, warnings};
 use super::frame::Frame;
 use super::shared::{Live, Shared};
 use super::told::{refused, settle};
@@ -75,16 +75,17 @@ pub async fn exchange<'m>(
         Frame::Oversized(head) => whole_fields(head),
     };
 
-    let (header, is_batch) = match peek(message) {
-        Payload::V2(header) => (header, false),
-        Payload::Batch(header) => (header, true),
+    let (header, kind) = match peek(message) {
+        Payload::V2(header) => (header, Kind::Message),
+        Payload::Batch(header) => (header, Kind::Batch),
+        Payload::BadDelimiters(header) => (header, Kind::BadDelimiters),
         other => {
             shared.refused(not_er7(&other), peer, message.len());
             record.unanswered(Label::Rejected);
             return Reply::Close(Closed::NotHl7);
         }
     };
-    let admitted = admit(message, &header, frame, is_batch, &live.session, deviations);
+    let admitted = admit(message, &header, frame, kind, &live.session, deviations);
     let told = match admitted {
         Err(reason) => {
             shared.refused(reason, peer, message.len());
@@ -135,7 +136,10 @@ pub async fn exchange<'m>(
             control_id: &shared.control_ids.next(),
             default_version: &live.session.ack.default_version,
             charset: answer_charset(admitted),
-            echo_charset: admitted != Err(Refusal::Charset),
+            echo_charset: match admitted {
+                Ok(reading) => reading.named,
+                Err(reason) => reason != Refusal::Charset,
+            },
         }
         .write(out),
     });

@@ -14,7 +14,7 @@
 //!                     Discarding ──FS CR──► Oversized
 //! ```
 //!
-//! What each odd thing does is the table "on the wire" in `docs/wire.md`; its rows are tests in `tests/wire.rs`.
+//! What each odd thing does is the table "on the wire" in `docs/wire.md`; its rows are tests in `tests/wire/`.
 
 use super::sniff::{Foreign, Sniff, sniff};
 use super::{CR, Deviation};

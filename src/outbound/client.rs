@@ -97,7 +97,9 @@ impl fmt::Debug for Block {
 /// MSH-10 of a message, or BHS-11 of a batch, verbatim; empty where there is none.
 pub fn control_id(message: &[u8]) -> &[u8] {
     match peek(message) {
-        Payload::V2(header) | Payload::Batch(header) => header.control_id(),
+        Payload::V2(header) | Payload::Batch(header) | Payload::BadDelimiters(header) => {
+            header.control_id()
+        }
         Payload::Xml | Payload::Other => &[],
     }
 }

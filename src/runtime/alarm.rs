@@ -1,8 +1,8 @@
 //! A deadline without a timer per wait.
 //!
 //! A connection waits several times for every message, and nearly always what it waits for comes. Arming and dropping a
-//! timer each time takes the timer wheel's lock twice. An [`Alarm`] keeps one timer and moves it only *forward to an
-//! earlier* deadline; when it rings too early because the deadline has moved on since, it is set anew. Under load it is touched
+//! timer each time takes the timer wheel's lock twice. An [`Alarm`] keeps one timer and moves it only to an
+//! *earlier* deadline; when it rings too early because the deadline has moved on since, it is set anew. Under load it is touched
 //! about once per timeout, not once per message.
 
 use std::future::{Future, poll_fn};

@@ -76,6 +76,8 @@ labels! {
         TooLarge = "too_large",
         /// Does not begin with MSH, and holds no control ID that could be answered.
         NotHl7 = "not_hl7",
+        /// MSH-2 cannot separate anything.
+        BadDelimiters = "bad_delimiters",
         /// MSH-10 is empty.
         NoControlId = "no_control_id",
         /// MSH-10 holds bytes that cannot be sent back in a block.
@@ -164,8 +166,6 @@ labels! {
         Timeout = "timeout",
         /// The answer is not HTTP.
         Garbage = "garbage",
-        /// The answer is larger than `max_response_bytes`.
-        TooLarge = "response_too_large",
         /// A status that the table counts as unavailable.
         Status = "status",
         /// TLS failed.

@@ -2,7 +2,8 @@
 
 use super::*;
 
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 18] = [
+    "accept-encoding",
     "host",
     "user-agent",
     "accept",

@@ -9,7 +9,7 @@ use mllp_bridge::config::{self, Charset, Overrides, Session, Source as ConfigSou
 use mllp_bridge::envelope::{Envelope, EventId, Shape, Source, read};
 use mllp_bridge::hl7::charset::Reading;
 use mllp_bridge::hl7::{Header, Payload, peek};
-use mllp_bridge::inbound::admit::{admit, warnings};
+use mllp_bridge::inbound::admit::{Kind, admit, warnings};
 use mllp_bridge::inbound::frame::Frame;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -75,7 +75,15 @@ impl<'a> Admitted<'a> {
         };
         let mut deviations = Vec::new();
         let frame = Frame::Whole(0..message.len());
-        let reading = admit(message, &header, &frame, false, &SESSION, &mut deviations).ok()?;
+        let reading = admit(
+            message,
+            &header,
+            &frame,
+            Kind::Message,
+            &SESSION,
+            &mut deviations,
+        )
+        .ok()?;
         Some(Self {
             message,
             header,

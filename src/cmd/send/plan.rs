@@ -115,7 +115,7 @@ impl Plan {
         for (place, range) in messages.into_iter().enumerate() {
             let message = bytes.get(range).unwrap_or_default();
             let control_id = match peek(message) {
-                Payload::V2(header) | Payload::Batch(header) => {
+                Payload::V2(header) | Payload::Batch(header) | Payload::BadDelimiters(header) => {
                     odd.lf += usize::from(header.terminator != Terminator::Cr);
                     ControlId::new(header.control_id())
                 }
@@ -177,7 +177,10 @@ impl Oddities {
 fn holds_messages(bytes: &[u8]) -> bool {
     let first = split::messages(bytes).into_iter().next();
     let message = first.and_then(|range| bytes.get(range)).unwrap_or_default();
-    matches!(peek(message), Payload::V2(_) | Payload::Batch(_))
+    matches!(
+        peek(message),
+        Payload::V2(_) | Payload::Batch(_) | Payload::BadDelimiters(_)
+    )
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

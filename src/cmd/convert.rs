@@ -9,8 +9,8 @@ use crate::config::{self, Overrides, Session, Source as ConfigSource};
 use crate::envelope::{Envelope, EventId, Shape, Source, read};
 use crate::hl7::ack::code;
 use crate::hl7::path::Path;
-use crate::hl7::{Index, Payload, peek, split};
-use crate::inbound::admit::{Kind, admit, answer, not_er7, warnings};
+use crate::hl7::{Index, peek, split};
+use crate::inbound::admit::{Kind, admit, answer, header_of, warnings};
 use crate::inbound::frame::Frame;
 use crate::runtime::Clock;
 use crate::telemetry::labels::{Label, Refusal};
@@ -128,11 +128,9 @@ impl<W: Write> Converter<W> {
     fn envelopes(&mut self, file: &[u8]) -> io::Result<Vec<String>> {
         self.clock.tick();
         self.each(file, |converter, message| {
-            let (header, kind) = match peek(message) {
-                Payload::V2(header) => (header, Kind::Message),
-                Payload::Batch(header) => (header, Kind::Batch),
-                Payload::BadDelimiters(header) => (header, Kind::BadDelimiters),
-                other => return Ok(Err(refused(not_er7(&other)))),
+            let (header, kind) = match header_of(peek(message)) {
+                Ok(known) => known,
+                Err(refusal) => return Ok(Err(refused(refusal))),
             };
             let frame = if message.len() > converter.session.limits.max_message_bytes {
                 Frame::Oversized(Vec::new())
@@ -178,11 +176,11 @@ impl<W: Write> Converter<W> {
     /// The raw value at a place of each message; an empty line where a message does not reach there.
     fn values(&mut self, file: &[u8], path: &Path) -> io::Result<Vec<String>> {
         self.each(file, |converter, message| {
-            let header = match peek(message) {
-                Payload::V2(header) => header,
-                Payload::Batch(_) => return Ok(Err(refused(Refusal::Batch))),
-                Payload::BadDelimiters(_) => return Ok(Err(refused(Refusal::BadDelimiters))),
-                other => return Ok(Err(refused(not_er7(&other)))),
+            let header = match header_of(peek(message)) {
+                Ok((header, Kind::Message)) => header,
+                Ok((_, Kind::Batch)) => return Ok(Err(refused(Refusal::Batch))),
+                Ok((_, Kind::BadDelimiters)) => return Ok(Err(refused(Refusal::BadDelimiters))),
+                Err(refusal) => return Ok(Err(refused(refusal))),
             };
             let index = Index::new(message, &header);
             let value = index.get(path).unwrap_or_default();

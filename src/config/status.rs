@@ -28,6 +28,11 @@ pub struct Answer {
     pub condition: u16,
 }
 
+/// Whether HL7 table 0357 has this code for something that is wrong.
+pub fn is_fault_condition(code: u16) -> bool {
+    matches!(code, 100..=104 | 198..=207)
+}
+
 /// HTTP status to [`Answer`], total: every status has a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusTable {

@@ -9,6 +9,7 @@
 
 use super::outcome::{Answer, Failure, Outcome, Rejection};
 use super::response::{Content, Response};
+use crate::config::status::is_fault_condition;
 use crate::config::{Answer as Row, Framing, Verdict as RowVerdict};
 use crate::hl7::ack::{Fault, Severity, Verdict};
 use crate::hl7::own_ack;
@@ -226,7 +227,7 @@ fn fault(value: &Value, condition: u16) -> Fault {
     Fault {
         location: text(&["location", "pointer", "field", "path"]).and_then(location),
         condition: own_condition
-            .filter(|code| is_condition(*code))
+            .filter(|code| is_fault_condition(*code))
             .unwrap_or(condition),
         text: text(&["detail", "text", "message", "title"])
             .unwrap_or_default()
@@ -275,10 +276,6 @@ fn severity(text: Option<&str>) -> Severity {
 
 fn location(text: &str) -> Option<Path> {
     text.parse().ok()
-}
-
-fn is_condition(code: u16) -> bool {
-    matches!(code, 100..=104 | 198..=207)
 }
 
 #[cfg(test)]

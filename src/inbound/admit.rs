@@ -98,13 +98,17 @@ fn holds_another(message: &[u8], header: &Header<'_>) -> bool {
     })
 }
 
-/// Why a block is not taken whose header cannot even be read.
-pub fn not_er7(payload: &Payload<'_>) -> Refusal {
+/// The header that a block is answered by, and what it is the header of.
+///
+/// # Errors
+/// Why the block cannot even be answered.
+pub fn header_of(payload: Payload<'_>) -> Result<(Header<'_>, Kind), Refusal> {
     match payload {
-        Payload::Xml => Refusal::Xml,
-        Payload::V2(_) | Payload::Batch(_) | Payload::BadDelimiters(_) | Payload::Other => {
-            Refusal::NotHl7
-        }
+        Payload::V2(header) => Ok((header, Kind::Message)),
+        Payload::Batch(header) => Ok((header, Kind::Batch)),
+        Payload::BadDelimiters(header) => Ok((header, Kind::BadDelimiters)),
+        Payload::Xml => Err(Refusal::Xml),
+        Payload::Other => Err(Refusal::NotHl7),
     }
 }
 

@@ -113,14 +113,7 @@ impl Connection<'_> {
 
     /// One exchange and its reply.
     async fn answer(&mut self, frame: &Frame, scratch: &mut Scratch) -> Result<(), Closed> {
-        for buffer in [
-            &mut scratch.head,
-            &mut scratch.body,
-            &mut scratch.response,
-            &mut scratch.ack,
-        ] {
-            buffer.clear();
-        }
+        scratch.clear_answer();
         let parts = Parts {
             shared: self.shared,
             live: &self.live,

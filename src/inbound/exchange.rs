@@ -1,6 +1,6 @@
 //! One message: peek → envelope → deliver → ack. The body of [`exchange`] is the line that the whole bridge is about.
 
-use super::admit::{Kind, admit, answer_charset, not_er7, warnings};
+use super::admit::{admit, answer_charset, header_of, warnings};
 use super::frame::Frame;
 use super::shared::{Live, Shared};
 use super::told::{refused, settle};
@@ -9,7 +9,7 @@ use crate::deliver::{Delivery, Exchange, Space};
 use crate::envelope::{EventId, Source};
 use crate::hl7::ack::{Ack, code};
 use crate::hl7::header::whole_fields;
-use crate::hl7::{Payload, peek};
+use crate::hl7::peek;
 use crate::mllp::frame_into;
 use crate::runtime::{Alarm, Scratch};
 use crate::telemetry::ExchangeRecord;
@@ -75,12 +75,10 @@ pub async fn exchange<'m>(
         Frame::Oversized(head) => whole_fields(head),
     };
 
-    let (header, kind) = match peek(message) {
-        Payload::V2(header) => (header, Kind::Message),
-        Payload::Batch(header) => (header, Kind::Batch),
-        Payload::BadDelimiters(header) => (header, Kind::BadDelimiters),
-        other => {
-            shared.refused(not_er7(&other), peer, message.len());
+    let (header, kind) = match header_of(peek(message)) {
+        Ok(known) => known,
+        Err(reason) => {
+            shared.refused(reason, peer, message.len());
             record.unanswered(Label::Rejected);
             return Reply::Close(Closed::NotHl7);
         }

@@ -39,8 +39,13 @@ impl Scratch {
     }
 
     fn clear(&mut self) {
+        self.input.clear();
+        self.clear_answer();
+    }
+
+    /// Empties what one exchange has written; the input, which may hold the next message, stays.
+    pub fn clear_answer(&mut self) {
         for buffer in [
-            &mut self.input,
             &mut self.head,
             &mut self.body,
             &mut self.response,

@@ -8,6 +8,7 @@ use super::{SHORTEST, between, positive, size};
 use crate::config::parse::error::{Problems, shown};
 use crate::config::parse::overlay::{Step, path_text};
 use crate::config::parse::units::{OrOff, Period, Text};
+use crate::config::status::is_fault_condition;
 use crate::config::{
     Ack, Answer, CharsetPolicy, Delivery, Format, Framing, Limits, Listener, Retry, Session,
     StatusTable, Verdict, raw,
@@ -232,7 +233,7 @@ fn status(
             .condition
             .unwrap_or(if verdict == Verdict::Accept { 0 } else { 207 });
         let condition_path = format!("{path}.condition");
-        if !matches!(condition, 0 | 100..=104 | 198..=207) {
+        if condition != 0 && !is_fault_condition(condition) {
             let message = format!("{condition}: HL7 table 0357 has {CONDITIONS}");
             problems.add(&condition_path, message);
         } else if (condition == 0) != (verdict == Verdict::Accept) {

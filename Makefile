@@ -77,6 +77,16 @@ demo: ## README's first command
 image: ## Build the container image, for this machine's architecture
 	docker build --tag $(IMAGE) .
 
+.PHONY: image-local
+image-local: ## Build the image without a container engine (needs root and buildah): target/images/mllp-bridge.tar
+	tests/cluster/images bridge
+
+# A node of Kubernetes on this machine, or the user's own: make e2e CLUSTER=current.
+CLUSTER ?= own
+.PHONY: e2e
+e2e: ## The bridge in a real cluster (needs root; the first time builds Kubernetes, about 15 minutes)
+	tests/e2e/run $(CLUSTER)
+
 .PHONY: tools
 tools: ## Build the tools that the steps need and that are missing
 	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --locked --version $(DENY_VERSION) --root $(TOOLS)

@@ -63,7 +63,7 @@ chart-tools: ## Fetch helm 3, helm 4, kubectl and promtool into target/tools, wh
 
 .PHONY: manifests
 manifests: chart-tools ## Write what is made from the chart: manifests/, its README.md, the schema's borrowed part
-	UPDATE_DOCS=1 $(CARGO) test --locked --test chart generated
+	UPDATE_DOCS=1 $(CARGO) test --locked --test chart generated::generated_
 
 .PHONY: docs
 docs: ## Write the pages that are made from the code: docs/config.md, its schema, the full example

@@ -575,10 +575,9 @@ fn the_gateways_configuration_loads_and_its_drain_fits_into_the_grace_period() {
     each(|values, all| {
         for map in of_kind(all, "ConfigMap") {
             let yaml = text(map, "/data/config.yaml");
-            if !yaml.is_empty() {
-                if let Err(errors) = load(&Source::new().text(yaml)) {
-                    panic!("{values}: {}: {errors}", title(map));
-                }
+            let loaded = load(&Source::new().text(yaml));
+            if let (false, Err(errors)) = (yaml.is_empty(), loaded) {
+                panic!("{values}: {}: {errors}", title(map));
             }
         }
         for deployment in of_kind(all, "Deployment") {

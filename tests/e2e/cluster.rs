@@ -76,6 +76,13 @@ impl Cluster {
         }
     }
 
+    /// A program that sees the API server and ends, at the latest, with the thread that started it.
+    pub fn background(self, program: &str) -> Command {
+        let mut command = self.command("setpriv");
+        command.args(["--pdeathsig", "KILL", program]);
+        command
+    }
+
     /// A program in the hospital's network.
     pub fn hospital(self, program: &str) -> Command {
         self.node("ehr", program)

@@ -1,12 +1,13 @@
-//! A real Prometheus that finds the sidecars through the Kubernetes API.
+//! A real Prometheus that finds sidecars and injectors through the Kubernetes API, as manifests/prometheus/scrape.yaml
+//! tells it.
 
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cluster::{Cluster, eventually, run};
+use crate::cluster::{Cluster, eventually, root, run};
 
 /// A running Prometheus, beside the API server.
 pub struct Prometheus {
@@ -17,32 +18,27 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes, in these namespaces, every container called mllp-bridge at its port called
-    /// bridge-admin, every second.
+    /// Starts one, which scrapes every second.
     #[track_caller]
-    pub fn start(cluster: Cluster, namespaces: &[&str]) -> Self {
-        Self::with_jobs(cluster, &json!([sidecars(namespaces)]))
-    }
-
-    /// Starts one with these scrape configurations.
-    #[track_caller]
-    pub fn with_jobs(cluster: Cluster, jobs: &Value) -> Self {
+    pub fn start(cluster: Cluster) -> Self {
         static PORT: AtomicU16 = AtomicU16::new(19090);
         let port = PORT.fetch_add(1, Ordering::Relaxed);
         let folder = TempDir::new().expect("a folder");
-        let mut jobs = jobs.clone();
-        for job in jobs.as_array_mut().expect("a list") {
-            for discovery in job["kubernetes_sd_configs"].as_array_mut().expect("a list") {
-                discovery["kubeconfig_file"] =
-                    json!(crate::cluster::root().join("target/cluster/pki/admin.kubeconfig"));
-            }
-        }
-        let config = json!({ "global": { "scrape_interval": "1s" }, "scrape_configs": jobs });
+        let scrape = std::fs::read_to_string(root().join("manifests/prometheus/scrape.yaml"))
+            .expect("the scrape configuration");
+        // In a cluster Prometheus has a service account; beside one it has a file.
+        let kubeconfig = root().join("target/cluster/pki/admin.kubeconfig");
+        let found = "      - role: pod\n";
+        assert!(scrape.contains(found), "{scrape}");
+        let with = format!("{found}        kubeconfig_file: {}\n", kubeconfig.display());
+        let config = format!(
+            "global: {{ scrape_interval: 1s }}\n{}",
+            scrape.replace(found, &with)
+        );
         let file = folder.path().join("prometheus.yml");
-        std::fs::write(&file, config.to_string()).expect("its configuration");
+        std::fs::write(&file, config).expect("its configuration");
         let log = std::fs::File::create(folder.path().join("log")).expect("its log");
-        // Among the node's processes: it ends with the node, if not before.
-        let mut command = cluster.inside("prometheus");
+        let mut command = cluster.background("prometheus");
         command.arg(format!("--config.file={}", file.display()));
         command.arg(format!(
             "--storage.tsdb.path={}",
@@ -65,19 +61,13 @@ impl Prometheus {
 
     fn get(&self, path: &str, form: &[(&str, &str)]) -> Result<String, String> {
         let mut command = self.cluster.command("curl");
-        command.args([
-            "--silent",
-            "--show-error",
-            "--fail-with-body",
-            "--get",
-            "--max-time",
-            "10",
-        ]);
+        command.args(["--silent", "--show-error", "--fail-with-body", "--get"]);
         for (key, value) in form {
             command
                 .arg("--data-urlencode")
                 .arg(format!("{key}={value}"));
         }
+        command.args(["--max-time", "10"]);
         command.arg(format!("http://127.0.0.1:{}{path}", self.port));
         run(command, None)
     }
@@ -112,18 +102,4 @@ impl Drop for Prometheus {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-/// As docs/platform-engineer.md has it, for a Prometheus without the operator.
-pub fn sidecars(namespaces: &[&str]) -> Value {
-    json!({
-        "job_name": "mllp-bridge",
-        "kubernetes_sd_configs": [{ "role": "pod", "namespaces": { "names": namespaces } }],
-        "relabel_configs": [
-            { "source_labels": ["__meta_kubernetes_pod_container_name", "__meta_kubernetes_pod_container_port_name"],
-              "regex": "mllp-bridge;bridge-admin", "action": "keep" },
-            { "source_labels": ["__meta_kubernetes_namespace"], "target_label": "namespace" },
-            { "source_labels": ["__meta_kubernetes_pod_name"], "target_label": "pod" },
-        ],
-    })
 }

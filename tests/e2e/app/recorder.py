@@ -2,7 +2,8 @@
 
     python3 recorder.py      STORE=http://address:port  PORT=8080  TAKES=seconds  LEAVES=at-once|in-order
 
-TAKES makes it slow. LEAVES=at-once makes it leave at SIGTERM as many do: without finishing what it has begun.
+TAKES makes it slow. LEAVES=at-once makes it leave at SIGTERM as many do: without finishing what it has begun. A message
+whose control ID begins with RESET breaks its connection, the first time.
 """
 
 import http.client
@@ -18,6 +19,7 @@ import app
 store = urllib.parse.urlsplit(os.environ["STORE"])
 pod = os.environ.get("HOSTNAME", "?")
 here = threading.local()
+broken = set()
 
 
 def log(event):
@@ -34,6 +36,10 @@ def connection():
 
 def take(message):
     """No duplicate is left out: what comes twice shall be seen twice."""
+    if message["control_id"].startswith("RESET") and message["control_id"] not in broken:
+        broken.add(message["control_id"])
+        here.connection.shutdown(socket.SHUT_RDWR)
+        raise ConnectionAbortedError
     time.sleep(float(os.environ.get("TAKES", "0")))
     record = {"id": message["id"], "key": here.key, "control_id": message["control_id"], "pod": pod}
     try:
@@ -50,6 +56,7 @@ def take(message):
 
 class Recorder(app.App):
     def do_POST(self):
+        here.connection = self.connection
         here.key = self.headers["Idempotency-Key"]
         super().do_POST()
 

@@ -42,12 +42,14 @@ def count(table, key):
 
 
 def content(control_id):
-    return "\r".join([
+    """Whose control ID begins with LF gets line feeds: a deviation that is counted."""
+    end = "\n" if control_id.startswith("LF") else "\r"
+    return end.join([
         f"MSH|^~\\&|REGADT|GENHOSP|BRIDGE|CLOUD|20261122101500||ADT^A01^ADT_A01|{control_id}|P|2.5.1",
         "EVN|A01|20261122101459",
         "PID|1||4711^^^GENHOSP^MR||MUSTER^ERIKA||19700131|F",
         "PV1|1|I|WARD4^101^B",
-    ]) + "\r"
+    ]) + end
 
 
 def exchange(link, control_id):

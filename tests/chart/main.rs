@@ -7,8 +7,11 @@
 
 mod alerts;
 mod dashboards;
+mod gateway;
 mod generated;
 mod helm;
+mod injector;
+mod matrix;
 mod objects;
 mod promql;
 mod readme;

@@ -34,6 +34,7 @@ pub mod deliver;
 pub mod envelope;
 pub mod hl7;
 pub mod inbound;
+pub mod injector;
 pub mod mllp;
 pub mod net;
 pub mod outbound;

@@ -1,0 +1,3 @@
+//! The injector: pods in, pods with a sidecar out, asked by the API server over TLS.
+
+pub mod certs;

@@ -327,6 +327,28 @@ fn a_foreign_bundle_is_kept_while_it_may_be_in_use_and_then_dropped() {
     assert_eq!(store.live, [ours]);
 }
 
+#[test]
+fn a_leader_that_slept_through_a_rotation_publishes_nothing() {
+    let (mut store, mut time) = (Store::default(), 0);
+    let mut sleeper = [Replica::default()];
+    // It has made the first CA, sees that the bundle lacks it, and falls asleep before it writes the bundle.
+    for _ in 0..5 {
+        sleeper[0].act(&mut store, time, true);
+    }
+    assert!(store.secret.current.is_some() && store.live.is_empty());
+    assert!(matches!(sleeper[0].at, At::Both(..)), "{sleeper:?}");
+    let mut others = vec![Replica::default(); 2];
+    rounds(&mut store, &mut others, &mut time, 300 * 4, DAY / 4);
+    assert!(settled(&store, &others, time), "{store:?}");
+    let live = store.live.clone();
+    sleeper[0].act(&mut store, time, true);
+    assert_eq!(store.live, live);
+    assert!(!others.iter().any(|other| other.breaks_trust(&store, time)));
+    rounds(&mut store, &mut sleeper, &mut time, 2, 1);
+    assert_eq!(store.live, live);
+    assert!(sleeper[0].is_ready(&store, time));
+}
+
 #[derive(Debug, Clone)]
 enum Event {
     Act(usize, bool),

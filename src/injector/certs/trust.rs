@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(take(&both, "injector.bridge.svc", NOW), Ok(()));
         // Two CAs have one name: the right one is found, wherever it stands.
         assert_eq!(
-            take(&[one.clone(), other.clone()], "injector.bridge.svc", NOW),
+            take(&[one, other.clone()], "injector.bridge.svc", NOW),
             Ok(())
         );
         assert_eq!(

@@ -3,6 +3,7 @@
 use crate::runtime::Drain;
 use crate::telemetry::InjectorMetrics;
 use crate::telemetry::labels::ReviewResult;
+use crate::telemetry::log::Throttle;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
@@ -18,8 +19,12 @@ use tokio::time::{Instant, timeout_at};
 /// The largest review. An object in etcd has 1.5 MiB at most, and an update's review holds two.
 pub const MAX_BODY: usize = 10 << 20;
 
-/// How much of bodies is held at once, in KiB: one of the largest, or all that an API server sends.
-const HELD: u32 = (MAX_BODY >> 10) as u32 + 2048;
+/// Bodies up to this size are bounded by the number of connections alone: almost every pod, and no large body that is slow
+/// to come holds it up.
+const SMALL: usize = 64 << 10;
+
+/// How much of larger bodies is held at once, in KiB: one of the largest.
+const HELD: usize = (MAX_BODY >> 10) + 1;
 
 /// What a reviewer makes of a body.
 #[derive(Debug)]
@@ -46,7 +51,8 @@ struct Parts {
     metrics: InjectorMetrics,
     drain: Drain,
     timeout: Duration,
-    held: Arc<Semaphore>,
+    held: Semaphore,
+    throttle: Throttle,
 }
 
 /// The webhook's paths. A request ends after `timeout`, whatever its client does.
@@ -61,7 +67,8 @@ pub fn router(
         metrics,
         drain,
         timeout,
-        held: Arc::new(Semaphore::new(HELD as usize)),
+        held: Semaphore::new(HELD),
+        throttle: Throttle::default(),
     };
     Router::new()
         .route("/inject", post(inject))
@@ -77,7 +84,9 @@ async fn inject(State(parts): State<Arc<Parts>>, request: Request) -> Response {
             (result, json.into_response())
         }
         Err((status, text)) => {
-            tracing::warn!(status = status.as_u16(), reason = %text, "a request that is no review");
+            if let Some(suppressed) = parts.throttle.pass(start) {
+                tracing::warn!(status = status.as_u16(), reason = %text, suppressed, "a request that is no review");
+            }
             let result = match status.is_server_error() {
                 true => ReviewResult::Error,
                 false => ReviewResult::Invalid,
@@ -115,7 +124,10 @@ async fn answer(
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, "a review has 10 MiB at most");
     }
     // A body that does not say how long it is may become the largest.
-    let weight = (length.unwrap_or(MAX_BODY) >> 10) as u32 + 1;
+    let weight = match length.unwrap_or(MAX_BODY) {
+        ..=SMALL => 0,
+        large => (large >> 10) as u32 + 1,
+    };
     let deadline = start + parts.timeout;
     let Ok(Ok(_held)) = timeout_at(deadline, parts.held.acquire_many(weight)).await else {
         return refuse(

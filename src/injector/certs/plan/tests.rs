@@ -215,7 +215,7 @@ fn a_signer_switches_only_after_the_bundle_has_settled() {
     let (old, new) = (authority(1, DAY), authority(2, 365 * DAY));
     let both = [old.certificate.clone(), new.certificate.clone()];
     let authorities = Authorities {
-        current: Some(old.clone()),
+        current: Some(old),
         next: Some(new),
         ..Authorities::default()
     };

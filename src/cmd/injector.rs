@@ -3,17 +3,20 @@
 use super::BAD_CONFIG;
 use crate::admin;
 use crate::cli::InjectorArgs;
+use crate::config::Source;
 use crate::injector::certs::api::{Access, Api};
 use crate::injector::certs::auto::{self, Auto};
 use crate::injector::certs::files::{self, Files};
 use crate::injector::certs::{self, Serving};
-use crate::injector::options::{Certificates, Kubernetes, Mode, Options};
-use crate::injector::webhook::{self, Reviewer, Subject};
+use crate::injector::config;
+use crate::injector::options::{Certificates, Kubernetes, Log, Mode, Options};
+use crate::injector::webhook::{self, Pods, Reviewer, Subject};
 use crate::runtime::Drain;
 use crate::telemetry::{InjectorMetrics, log};
 use anyhow::Context;
 use std::process::ExitCode;
 use std::sync::Arc;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -28,44 +31,30 @@ struct Pod {
 /// # Errors
 /// If something fails that is not the configuration's fault: a port that is taken, for example.
 pub fn main(args: &InjectorArgs) -> anyhow::Result<ExitCode> {
-    let text = std::fs::read_to_string(&args.config)?;
-    let mut tree: serde_json::Map<String, serde_json::Value> = serde_saphyr::from_str(&text)?;
-    let mut problems = Vec::new();
-    let options = Options::take(&mut tree, &mut problems);
-    if !problems.is_empty() {
-        for (place, text) in problems {
-            eprintln!("{place}: {text}");
+    let config = match config::load(&Source::new().file(&args.config)) {
+        Ok(config) => config,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return Ok(ExitCode::from(BAD_CONFIG));
         }
-        return Ok(ExitCode::from(BAD_CONFIG));
+    };
+    let Log { level, format } = config.options.log;
+    log::init(crate::config::Log { level, format }).context("cannot start logging")?;
+    let mut settings = config.settings;
+    // A webhook that changed its own pods would wait for itself.
+    if !settings.excluded_namespaces.contains(&args.namespace) {
+        settings.excluded_namespaces.push(args.namespace.clone());
     }
-    log::init(crate::config::Log {
-        level: options.log.level,
-        format: options.log.format,
-    })
-    .context("cannot start logging")?;
     let pod = Pod {
         namespace: args.namespace.clone(),
         name: args.pod.clone(),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    // One thread: a review takes some ten microseconds.
+    let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve(options, Box::new(Echo), pod))
-}
-
-struct Echo;
-
-impl Reviewer for Echo {
-    fn review(&self, body: &[u8]) -> webhook::Reviewed {
-        match serde_json::from_slice::<serde_json::Value>(body) {
-            Ok(value) if value["request"]["uid"].is_string() => webhook::Reviewed::Answer {
-                json: serde_json::json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": {"uid": value["request"]["uid"], "allowed": true}}).to_string().into_bytes(),
-                result: crate::telemetry::labels::ReviewResult::Skipped,
-            },
-            _ => webhook::Reviewed::Undecodable("not an AdmissionReview".into()),
-        }
-    }
+    runtime.block_on(serve(config.options, Box::new(Pods(settings)), pod))
 }
 
 async fn serve(

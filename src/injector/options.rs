@@ -4,15 +4,14 @@
 
 use crate::config::parse::units::{Address, Period};
 use crate::config::{LogFormat, LogLevel};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// The server that the API server calls.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
 pub struct Webhook {
     /// Where it listens: an IP address and a port.
@@ -24,7 +23,7 @@ pub struct Webhook {
 }
 
 /// The server for metrics and health.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
 pub struct Admin {
     /// Where it listens: an IP address and a port.
@@ -32,8 +31,9 @@ pub struct Admin {
 }
 
 /// Who keeps the webhook's certificate in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum Mode {
     /// The injector itself.
     Auto,
@@ -42,7 +42,7 @@ pub enum Mode {
 }
 
 /// The webhook's certificate.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
 pub struct Certificates {
     /// `auto` or `files`.
@@ -68,7 +68,7 @@ pub struct Certificates {
 }
 
 /// Where the Kubernetes API is, for an injector that is not in its cluster.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
 pub struct Kubernetes {
     /// `https://…`; by default what the pod's environment says (`KUBERNETES_SERVICE_HOST`).
@@ -80,7 +80,7 @@ pub struct Kubernetes {
 }
 
 /// How the process ends.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
 pub struct Shutdown {
     /// How long connections are still accepted after SIGTERM: until the Service has learned that this replica ends.
@@ -90,7 +90,7 @@ pub struct Shutdown {
 }
 
 /// What is logged, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
 pub struct Log {
     /// Least severe level that is written.
@@ -182,24 +182,6 @@ pub struct Options {
 }
 
 impl Options {
-    /// Takes its sections out of a whole configuration; what is left is about pods. Every key that cannot be read becomes a
-    /// problem, and has its default.
-    pub fn take(tree: &mut Map<String, Value>, problems: &mut Vec<(String, String)>) -> Self {
-        let options = Self {
-            webhook: section(tree, "webhook", problems),
-            admin: section(tree, "admin", problems),
-            certificates: section(tree, "certificates", problems),
-            kubernetes: section(tree, "kubernetes", problems),
-            shutdown: section(tree, "shutdown", problems),
-            log: section(tree, "log", problems),
-        };
-        if problems.is_empty() {
-            let broken = options.problems().into_iter();
-            problems.extend(broken.map(|(key, text)| (key.to_owned(), text)));
-        }
-        options
-    }
-
     /// What the rules between keys have against them: the key, and what is wrong with it.
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
@@ -214,23 +196,6 @@ impl Options {
             check_interval,
             ..
         } = &self.certificates;
-        let names = [
-            ("certificates.service", Some(&self.certificates.service)),
-            ("certificates.ca_secret", Some(&self.certificates.ca_secret)),
-            ("certificates.lease", Some(&self.certificates.lease)),
-            (
-                "certificates.webhook_configuration",
-                self.certificates.webhook_configuration.as_ref(),
-            ),
-        ];
-        for (key, name) in names {
-            // They become parts of URLs.
-            expect(
-                name.is_none_or(|name| is_object_name(name)),
-                key,
-                "not a name of Kubernetes: lower-case letters, digits, - and .",
-            );
-        }
         expect(
             (Duration::from_millis(50)..=HOUR).contains(&check_interval.0),
             "certificates.check_interval",
@@ -245,6 +210,17 @@ impl Options {
             ca_validity.0 >= leaf_validity.0.saturating_mul(4),
             "certificates.ca_validity",
             "must be at least four times leaf_validity, so that a CA can be replaced in its time",
+        );
+        expect(
+            self.certificates.directory.is_absolute(),
+            "certificates.directory",
+            "must be an absolute path",
+        );
+        let (webhook, admin) = (self.webhook.bind.0.port(), self.admin.bind.0.port());
+        expect(
+            webhook != admin || webhook == 0,
+            "admin.bind",
+            "has the port of webhook.bind",
         );
         expect(
             self.webhook.max_connections > 0,
@@ -271,47 +247,7 @@ impl Options {
     }
 }
 
-/// Reads one section, leaving out what cannot be read, so that every error is found.
-fn section<T: DeserializeOwned + Default>(
-    tree: &mut Map<String, Value>,
-    name: &str,
-    problems: &mut Vec<(String, String)>,
-) -> T {
-    let mut section = match tree.remove(name) {
-        None | Some(Value::Null) => return T::default(),
-        Some(section) => section,
-    };
-    loop {
-        let error = match serde_path_to_error::deserialize::<_, T>(&section) {
-            Ok(read) => return read,
-            Err(error) => error,
-        };
-        let path = error.path().to_string();
-        let key = path.split('.').next().unwrap_or_default().to_owned();
-        let place = match path.as_str() {
-            "." => name.to_owned(),
-            path => format!("{name}.{path}"),
-        };
-        problems.push((place, error.into_inner().to_string()));
-        let cut = section.as_object_mut().and_then(|keys| keys.remove(&key));
-        if cut.is_none() {
-            return T::default();
-        }
-    }
-}
-
 const HOUR: Duration = Duration::from_secs(3600);
-
-fn is_object_name(name: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let ends = |byte: Option<u8>| byte.is_some_and(inner);
-    name.len() <= 253
-        && name
-            .bytes()
-            .all(|byte| inner(byte) || byte == b'-' || byte == b'.')
-        && ends(name.bytes().next())
-        && ends(name.bytes().next_back())
-}
 
 #[cfg(test)]
 mod tests {
@@ -323,39 +259,13 @@ mod tests {
     }
 
     #[test]
-    fn every_key_that_cannot_be_read_is_named_and_the_rest_is_taken() {
-        let yaml = "{webhook: {bind: nowhere, max_connections: 7, speed: 3}, admin: 5, \
-            certificates: {mode: magic, check_interval: 1, lease: l}, log: , sidecar: {image: i}}";
-        let mut tree: Map<String, Value> = serde_saphyr::from_str(yaml).unwrap();
-        let mut problems = Vec::new();
-        let options = Options::take(&mut tree, &mut problems);
-        let places: Vec<_> = problems.iter().map(|problem| problem.0.as_str()).collect();
-        assert_eq!(
-            places,
-            [
-                "webhook.bind",
-                "webhook.speed",
-                "admin",
-                "certificates.mode",
-                "certificates.check_interval"
-            ],
-            "{problems:?}"
-        );
-        assert_eq!(options.webhook.max_connections, 7);
-        assert_eq!(options.certificates.lease, "l");
-        assert_eq!(options.log, Log::default());
-        assert_eq!(tree.keys().collect::<Vec<_>>(), ["sidecar"]);
-    }
-
-    #[test]
     fn every_rule_names_its_key() {
         let mut options = Options::default();
-        options.certificates.service = "../secrets".into();
-        options.certificates.lease = String::new();
-        options.certificates.webhook_configuration = Some("-a".into());
         options.certificates.check_interval = Period::millis(49);
         options.certificates.leaf_validity = Period::secs(1);
         options.certificates.ca_validity = Period::secs(3);
+        options.certificates.directory = "certs".into();
+        options.admin.bind = options.webhook.bind;
         options.webhook.max_connections = 0;
         options.webhook.request_timeout = Period::secs(0);
         options.shutdown.linger = options.shutdown.deadline;
@@ -368,12 +278,11 @@ mod tests {
         assert_eq!(
             keys,
             [
-                "certificates.service",
-                "certificates.lease",
-                "certificates.webhook_configuration",
                 "certificates.check_interval",
                 "certificates.leaf_validity",
                 "certificates.ca_validity",
+                "certificates.directory",
+                "admin.bind",
                 "webhook.max_connections",
                 "webhook.request_timeout",
                 "shutdown.linger",

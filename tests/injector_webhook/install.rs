@@ -16,7 +16,14 @@ fn two_new_replicas_agree_on_one_ca_and_both_are_trusted() {
         let mut client = TlsClient::connect(replica.address(), &bundle).unwrap();
         let answer = client.review(review().as_bytes()).unwrap();
         assert_eq!(answer.status, 200, "{}", answer.body);
-        assert!(answer.body.contains(r#""uid":"u-1""#), "{}", answer.body);
+        let answer: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!(answer["response"]["uid"], "u-1");
+        assert_eq!(answer["response"]["patchType"], "JSONPatch", "{answer}");
+        let patched = [("result", "patched")];
+        assert_eq!(
+            replica.metric_sum("mllp_bridge_injector_reviews_total", &patched),
+            1.0
+        );
         assert_eq!(
             replica.metric_sum("mllp_bridge_injector_bundle_matches", &[]),
             1.0
@@ -210,7 +217,7 @@ fn a_bad_configuration_is_reported_whole_and_ends_with_64() {
         .unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(64), "{text}");
-    for place in ["webhook.bind", "certificates.mode", "extra"] {
+    for place in ["webhook.bind", "certificates.mode", "extra: unknown key"] {
         assert!(text.contains(place), "{place}: {text}");
     }
 }

@@ -108,7 +108,7 @@ fn large_bodies_that_do_not_come_hold_nobody_up_but_themselves() {
         "{:?}",
         start.elapsed()
     );
-    // Whose turn comes at the last moment gets the one or the other.
+    // One is read, and the others wait for it; whose turn comes at the last moment gets the one answer or the other.
     for client in &mut slow {
         let status = client.answer().unwrap().status;
         assert!(status == 408 || status == 503, "{status}");
@@ -178,4 +178,37 @@ fn a_clients_refusal_of_the_certificate_is_logged() {
     let (_api, replica, _client) = ready();
     assert!(TlsClient::connect(replica.address(), "").is_err());
     replica.wait_for_log("TLS with a client failed");
+}
+
+#[test]
+fn a_refusal_names_every_error_and_is_logged_without_the_pods_content() {
+    let (_api, replica, mut client) = ready();
+    let bad = review().replace(
+        r#""labels": {"#,
+        r#""annotations": {"mllp-bridge.io/app-port": "x", "mllp-bridge.io/fromat": "raw"}, "labels": {"#,
+    );
+    let bad = bad.replace("example.com/app:1", "example.com/secret-image:1");
+    let answer = client.review(bad.as_bytes()).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    for text in [
+        r#""allowed":false"#,
+        "mllp-bridge.io/app-port",
+        "mllp-bridge.io/fromat",
+    ] {
+        assert!(answer.body.contains(text), "{text}: {}", answer.body);
+    }
+    assert_eq!(results(&replica, "denied"), 1.0);
+    let line = replica.wait_for_log("a pod is refused");
+    assert_eq!(line.text_field("namespace"), Some("bridge-apps"));
+    assert_eq!(line.text_field("name"), Some("app-"));
+    replica.assert_not_logged("secret-image");
+}
+
+#[test]
+fn a_pod_of_the_injectors_own_namespace_stays_as_it_is() {
+    let (_api, replica, mut client) = ready();
+    let own = review().replace("bridge-apps", "bridge");
+    let answer = client.review(own.as_bytes()).unwrap();
+    assert!(!answer.body.contains("patch"), "{}", answer.body);
+    assert_eq!(results(&replica, "skipped"), 1.0);
 }

@@ -275,7 +275,10 @@ impl Auto {
             signed: now,
             not_after,
         });
-        tracing::info!(valid_for = %format_args!("{}s", not_after - now), "signed a certificate for this replica");
+        tracing::info!(
+            valid_for_seconds = not_after - now,
+            "signed a certificate for this replica"
+        );
         Ok(())
     }
 

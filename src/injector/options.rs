@@ -55,8 +55,9 @@ pub struct Certificates {
     pub ca_secret: String,
     /// Mode `auto`: the Lease by which one replica leads.
     pub lease: String,
-    /// The MutatingWebhookConfiguration. Mode `files`: its bundle is compared with what is served; without this key it is
+    /// The MutatingWebhookConfiguration. Mode `auto`: its bundle is written; by default the one called as `service`. Mode `files`: its bundle is compared with what is served; without this key it is
     /// not, and the Kubernetes API is not used.
+    #[schemars(with = "String")]
     pub webhook_configuration: Option<String>,
     /// Mode `auto`: how long a new CA is valid; at least four times `leaf_validity`.
     pub ca_validity: Period,
@@ -72,6 +73,7 @@ pub struct Certificates {
 #[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
 pub struct Kubernetes {
     /// `https://…`; by default what the pod's environment says (`KUBERNETES_SERVICE_HOST`).
+    #[schemars(with = "String")]
     pub url: Option<String>,
     /// The service account's token.
     pub token_file: PathBuf,

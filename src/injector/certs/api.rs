@@ -1,5 +1,5 @@
 //! The few requests to the Kubernetes API that certificates need: read an object, replace it, apply to it. Untyped JSON, so
-//! that what this program does not know stays as it is ([ADR 0008](../../../docs/adr/0008-kubernetes-api-by-reqwest.md)).
+//! that what this program does not know stays as it is ([ADR 0009](../../../docs/adr/0009-kubernetes-api-by-reqwest.md)).
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Certificate, Client, Method, StatusCode};

@@ -150,7 +150,7 @@ fn sidecar(raw: RawSidecar, problems: &mut Problems) -> Sidecar {
         memory_limit: some(raw.memory_limit),
         defaults: BTreeMap::new(),
     };
-    let given: BTreeMap<&str, &str> = raw
+    let mut given: BTreeMap<&str, &str> = raw
         .defaults
         .iter()
         .map(|(name, value)| (name.as_str(), value.0.as_str()))
@@ -170,11 +170,13 @@ fn sidecar(raw: RawSidecar, problems: &mut Problems) -> Sidecar {
             problems.add(&place(name), annotation::no_such(name));
         }
     }
+    // What has been found wrong is not looked at again.
+    given.retain(|name, _| own(name).is_none() && annotation::find(name).is_some());
     for error in resolve(&given, &sidecar).1 {
         let name = error.field.strip_prefix(DOMAIN).unwrap_or(&error.field);
         let path = match own(name) {
-            Some(key) if !given.contains_key(name) => key,
-            _ => place(name),
+            Some(key) => key,
+            None => place(name),
         };
         problems.add(&path, error.message);
     }

@@ -117,10 +117,6 @@ fn large_bodies_that_do_not_come_hold_nobody_up_but_themselves() {
         results(&replica, "invalid") + results(&replica, "error"),
         3.0
     );
-    assert!(
-        results(&replica, "error") >= 1.0,
-        "one body fills the bound"
-    );
 }
 
 #[test]

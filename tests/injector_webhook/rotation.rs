@@ -11,8 +11,8 @@ use serde_json::json;
 use super::support::api_server::{CONFIGURATION, SECRET};
 use super::*;
 
-/// Times that let a whole rotation pass in some seconds: leaves of 3 s, and a CA that is due when 10 s are left of it.
-const SHORT: &str = "ca_validity: 30s, leaf_validity: 3s";
+/// Times that let a whole rotation pass in some seconds, and leave a busy machine two of them to renew a leaf in.
+const SHORT: &str = "ca_validity: 60s, leaf_validity: 6s";
 
 /// Reviews on new connections, by clients that trust what is live at that moment, until this is dropped.
 struct Load {
@@ -68,7 +68,7 @@ fn install_due(api: &ApiServer) {
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap();
     let now = i64::try_from(now.as_secs()).unwrap();
-    let due = Authority::make(now, now + 9).unwrap();
+    let due = Authority::make(now, now + 15).unwrap();
     let certificate = x509::pem([&due.certificate]);
     api.edit(SECRET, |secret| {
         secret["data"] = json!({"ca.crt": STANDARD.encode(&certificate), "ca.key": STANDARD.encode(due.key.pem())});
@@ -132,7 +132,7 @@ fn a_rotation_under_load_refuses_nobody_though_the_leader_is_killed_in_the_middl
 #[test]
 fn a_leaf_is_renewed_in_its_time_without_a_pause() {
     let api = std::sync::Arc::new(ApiServer::start());
-    let replica = replica(&api, "a", "ca_validity: 1h, leaf_validity: 2s");
+    let replica = replica(&api, "a", "ca_validity: 1h, leaf_validity: 6s");
     wait_until_ready(&replica);
     let first = TlsClient::connect(replica.address(), &api.lock().bundle())
         .unwrap()

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// How long a test waits for anything that should take seconds.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What a test needs of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needs {
+pub(crate) enum Needs {
     /// Its API, and pods that run.
     Api,
     /// The node itself: its processes, its network, a neighbour's network.
@@ -30,14 +30,14 @@ enum Place {
 
 /// A cluster that is there.
 #[derive(Debug, Clone, Copy)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     place: Place,
 }
 
 impl Cluster {
     /// The cluster that `make e2e` has prepared; `None`, with the reason on standard error, where a test cannot run.
     /// `E2E_REQUIRED` makes a missing cluster a failure.
-    pub fn get(needs: Needs) -> Option<Self> {
+    pub(crate) fn get(needs: Needs) -> Option<Self> {
         let place = match std::env::var("E2E_CLUSTER").as_deref() {
             Ok("own") => Place::Own,
             Ok("current") => Place::Current,
@@ -54,22 +54,22 @@ impl Cluster {
     }
 
     /// Whether it is the project's own.
-    pub fn is_own(self) -> bool {
+    pub(crate) fn is_own(self) -> bool {
         self.place == Place::Own
     }
 
     /// The image under test.
-    pub fn bridge_image(self) -> String {
+    pub(crate) fn bridge_image(self) -> String {
         image("E2E_BRIDGE_IMAGE", "localhost/mllp-bridge:e2e")
     }
 
     /// The image of the tests' own programs.
-    pub fn app_image(self) -> String {
+    pub(crate) fn app_image(self) -> String {
         image("E2E_APP_IMAGE", "localhost/hl7-app:e2e")
     }
 
     /// A program that sees the API server, such as kubectl.
-    pub fn command(self, program: &str) -> Command {
+    pub(crate) fn command(self, program: &str) -> Command {
         match self.place {
             Place::Own => self.node("net", program),
             Place::Current => Command::new(program),
@@ -77,19 +77,19 @@ impl Cluster {
     }
 
     /// A program that sees the API server and ends, at the latest, with the thread that started it.
-    pub fn background(self, program: &str) -> Command {
+    pub(crate) fn background(self, program: &str) -> Command {
         let mut command = self.command("setpriv");
         command.args(["--pdeathsig", "KILL", program]);
         command
     }
 
     /// A program in the hospital's network.
-    pub fn hospital(self, program: &str) -> Command {
+    pub(crate) fn hospital(self, program: &str) -> Command {
         self.node("ehr", program)
     }
 
     /// A program among the node's processes.
-    pub fn inside(self, program: &str) -> Command {
+    pub(crate) fn inside(self, program: &str) -> Command {
         self.node("in", program)
     }
 
@@ -102,7 +102,7 @@ impl Cluster {
 
     /// kubectl's standard output. Fails with all that kubectl said.
     #[track_caller]
-    pub fn kubectl(self, arguments: &[&str]) -> String {
+    pub(crate) fn kubectl(self, arguments: &[&str]) -> String {
         match self.try_kubectl(arguments, None) {
             Ok(output) => output,
             Err(error) => panic!("{error}"),
@@ -110,7 +110,11 @@ impl Cluster {
     }
 
     /// kubectl's standard output, or what went wrong.
-    pub fn try_kubectl(self, arguments: &[&str], input: Option<&str>) -> Result<String, String> {
+    pub(crate) fn try_kubectl(
+        self,
+        arguments: &[&str],
+        input: Option<&str>,
+    ) -> Result<String, String> {
         let mut command = self.command("kubectl");
         command.args(arguments);
         run(command, input)
@@ -118,7 +122,7 @@ impl Cluster {
 
     /// An object, or a list of them.
     #[track_caller]
-    pub fn get_json(self, arguments: &[&str]) -> Value {
+    pub(crate) fn get_json(self, arguments: &[&str]) -> Value {
         let mut all = vec!["get", "-o", "json"];
         all.extend(arguments);
         serde_json::from_str(&self.kubectl(&all)).expect("kubectl prints JSON")
@@ -126,7 +130,7 @@ impl Cluster {
 
     /// Creates or changes objects; fails with what the API server said.
     #[track_caller]
-    pub fn apply(self, namespace: &str, objects: &[Value]) -> String {
+    pub(crate) fn apply(self, namespace: &str, objects: &[Value]) -> String {
         match self.try_apply(namespace, objects) {
             Ok(output) => output,
             Err(error) => panic!("{error}"),
@@ -134,7 +138,7 @@ impl Cluster {
     }
 
     /// As [`apply`](Self::apply), where a refusal is expected or possible.
-    pub fn try_apply(self, namespace: &str, objects: &[Value]) -> Result<String, String> {
+    pub(crate) fn try_apply(self, namespace: &str, objects: &[Value]) -> Result<String, String> {
         let documents: Vec<String> = objects.iter().map(Value::to_string).collect();
         self.try_kubectl(
             &["apply", "--namespace", namespace, "--filename", "-"],
@@ -155,12 +159,12 @@ fn image(variable: &str, default: &str) -> String {
 }
 
 /// The repository.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
 
 /// Runs a command to its end: its standard output, or a report of how it failed.
-pub fn run(mut command: Command, input: Option<&str>) -> Result<String, String> {
+pub(crate) fn run(mut command: Command, input: Option<&str>) -> Result<String, String> {
     command.stdin(if input.is_some() {
         Stdio::piped()
     } else {
@@ -195,7 +199,7 @@ pub fn run(mut command: Command, input: Option<&str>) -> Result<String, String> 
 
 /// Asks again and again until there is an answer. The last refusal is what the failure says.
 #[track_caller]
-pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
     let start = Instant::now();
     loop {
         match ask() {

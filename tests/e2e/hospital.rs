@@ -1,6 +1,6 @@
 //! The hospital's side: senders in a network of their own, and the store that says what the apps have taken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 
@@ -12,51 +12,51 @@ use crate::pods;
 
 /// What `app/sender.py` reports.
 #[derive(Debug, Deserialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// Everything it began to send.
-    pub messages: Vec<Message>,
+    pub(crate) messages: Vec<Message>,
     /// Answers by code.
-    pub answers: BTreeMap<String, u64>,
+    pub(crate) answers: BTreeMap<String, u64>,
     /// Connections that ended or failed, by what the sender saw.
-    pub breaks: BTreeMap<String, u64>,
+    pub(crate) breaks: BTreeMap<String, u64>,
     /// Longest time without a positive answer on any connection, in seconds.
-    pub gap: f64,
+    pub(crate) gap: f64,
     /// From the first positive answer to the last.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
 }
 
 /// One message of a sender.
 #[derive(Debug, Deserialize)]
-pub struct Message {
+pub(crate) struct Message {
     /// MSH-10.
-    pub control_id: String,
+    pub(crate) control_id: String,
     /// Unix times.
-    pub attempts: Vec<f64>,
+    pub(crate) attempts: Vec<f64>,
     /// When AA came.
-    pub acked: Option<f64>,
+    pub(crate) acked: Option<f64>,
 }
 
 /// One message as an app took it.
 #[derive(Debug, Deserialize, Clone)]
-pub struct Record {
+pub(crate) struct Record {
     /// CloudEvents' id.
-    pub id: String,
+    pub(crate) id: String,
     /// The request's `Idempotency-Key`.
-    pub key: Option<String>,
+    pub(crate) key: Option<String>,
     /// MSH-10.
-    pub control_id: String,
+    pub(crate) control_id: String,
     /// Which pod's app.
-    pub pod: String,
+    pub(crate) pod: String,
 }
 
 /// The senders at work.
-pub struct Hospital {
+pub(crate) struct Hospital {
     sender: Child,
 }
 
 impl Hospital {
     /// Starts senders to an address. They end with [`stop`](Self::stop), or, given `--messages`, by themselves.
-    pub fn start(namespace: &Namespace, address: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn start(namespace: &Namespace, address: &str, arguments: &[&str]) -> Self {
         let cluster = namespace.cluster;
         let mut command = if cluster.is_own() {
             let mut command = cluster.hospital("python3");
@@ -74,7 +74,7 @@ impl Hospital {
 
     /// Ends them, after what they have begun.
     #[track_caller]
-    pub fn stop(mut self) -> Report {
+    pub(crate) fn stop(mut self) -> Report {
         if let Some(mut stdin) = self.sender.stdin.take() {
             let _ = stdin.write_all(b"\n");
         }
@@ -89,7 +89,12 @@ impl Hospital {
 
     /// Sends a number of messages on one connection, and waits for the last answer.
     #[track_caller]
-    pub fn send(namespace: &Namespace, address: &str, prefix: &str, messages: u32) -> Report {
+    pub(crate) fn send(
+        namespace: &Namespace,
+        address: &str,
+        prefix: &str,
+        messages: u32,
+    ) -> Report {
         let messages = messages.to_string();
         let arguments = [
             "--connections",
@@ -123,16 +128,16 @@ fn in_a_pod(namespace: &Namespace) -> Command {
 }
 
 /// The database behind the apps.
-pub struct Store<'a> {
+pub(crate) struct Store<'a> {
     namespace: &'a Namespace,
     /// What an app calls it by.
-    pub url: String,
+    pub(crate) url: String,
 }
 
 impl<'a> Store<'a> {
     /// Starts it.
     #[track_caller]
-    pub fn start(namespace: &'a Namespace) -> Self {
+    pub(crate) fn start(namespace: &'a Namespace) -> Self {
         let container = pods::python(namespace.cluster, "store", &["store.py", "8081"]);
         namespace.apply(&[pods::pod("store", pods::spec(&[], &[container]))]);
         let url = format!("http://{}:8081", namespace.address_of("store"));
@@ -142,7 +147,7 @@ impl<'a> Store<'a> {
 
     /// All that the apps took, in order.
     #[track_caller]
-    pub fn records(&self) -> Vec<Record> {
+    pub(crate) fn records(&self) -> Vec<Record> {
         let records = eventually("the store's records", || {
             self.namespace.ask_pod("store", 8081, "/records")
         });
@@ -150,22 +155,43 @@ impl<'a> Store<'a> {
     }
 }
 
+/// Sends messages until so many pods have taken some: the Service's rules come a moment after its pods are ready, and until
+/// then every connection would go to the same one.
+#[track_caller]
+pub(crate) fn all_pods_answer(
+    namespace: &Namespace,
+    store: &Store<'_>,
+    address: &str,
+    pods: usize,
+) {
+    eventually("messages to every pod", || {
+        Hospital::send(namespace, address, "WARM", 1);
+        let records = store.records();
+        let seen: BTreeSet<_> = records.iter().map(|record| record.pod.as_str()).collect();
+        if seen.len() >= pods {
+            Ok(())
+        } else {
+            Err(format!("only to {seen:?}"))
+        }
+    });
+}
+
 /// What became of a load: fails on the first message that was acknowledged and not taken, and on the first that was
 /// taken twice without the same key.
 #[derive(Debug)]
-pub struct Account {
+pub(crate) struct Account {
     /// Messages that got AA.
-    pub acknowledged: usize,
+    pub(crate) acknowledged: usize,
     /// Messages that the senders gave up.
-    pub given_up: usize,
+    pub(crate) given_up: usize,
     /// Deliveries beyond each message's first, all with its key.
-    pub recognisable_duplicates: usize,
+    pub(crate) recognisable_duplicates: usize,
 }
 
 impl Account {
     /// Compares both sides.
     #[track_caller]
-    pub fn of(report: &Report, records: &[Record]) -> Self {
+    pub(crate) fn of(report: &Report, records: &[Record]) -> Self {
         let mut taken: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
         for record in records {
             taken.entry(&record.control_id).or_default().push(record);

@@ -38,14 +38,22 @@ fn life(helm: &'static str) {
     let start = Instant::now();
     let store = Store::start(&namespace);
     let app = pods::recorder(cluster, &store.url);
-    namespace.apply(&[labelled_deployment("hl7", 2, json!({ "mllp-bridge.io/app-path": "/hl7" }), &[app])]);
+    namespace.apply(&[labelled_deployment(
+        "hl7",
+        2,
+        json!({ "mllp-bridge.io/app-path": "/hl7" }),
+        &[app],
+    )]);
     namespace.rolled_out("hl7");
     let rollout = start.elapsed();
     let pod = namespace.list("pods", "app=hl7")[0].clone();
     let name = pod["metadata"]["name"].as_str().expect("a name");
     let sidecar = sidecar_of(&pod).unwrap_or_else(|| panic!("no sidecar: {pod}"));
     assert_eq!(sidecar["image"], cluster.bridge_image(), "{sidecar}");
-    let address = format!("{}:2575", pod["status"]["podIP"].as_str().expect("an address"));
+    let address = format!(
+        "{}:2575",
+        pod["status"]["podIP"].as_str().expect("an address")
+    );
     let report = Hospital::send(&namespace, &address, "H", 20);
     assert_eq!(report.answers.get("AA"), Some(&20), "{report:?}");
     Account::of(&report, &store.records());
@@ -56,30 +64,70 @@ fn life(helm: &'static str) {
     // Changes: each must leave the webhook trusted, and the certificates where the injector has put them.
     let authority = authority(&release);
     let mut times = Vec::new();
-    for values in [&["sidecar.defaults.log-level=debug"][..], &["injector.podLabels.tier=gate", "sidecar.memoryLimit=96Mi"]] {
+    for values in [
+        &["sidecar.defaults.log-level=debug"][..],
+        &["injector.podLabels.tier=gate", "sidecar.memoryLimit=96Mi"],
+    ] {
         times.push(release.helm(&["upgrade"], values));
-        assert_eq!(self::authority(&release), authority, "the upgrade has changed the CA");
+        assert_eq!(
+            self::authority(&release),
+            authority,
+            "the upgrade has changed the CA"
+        );
         trusted(&namespace);
     }
-    let memory = |pod: &Value| sidecar_of(pod).map(|sidecar| sidecar["resources"]["limits"]["memory"].clone());
-    assert_eq!(memory(&trusted(&namespace)), Some(json!("96Mi")));
+    // Old replicas answer until the API server has let go of them.
+    let memory = |expected: &str| {
+        eventually("the new default for sidecars", || {
+            let pod = trusted(&namespace);
+            let limits = sidecar_of(&pod).map(|sidecar| &sidecar["resources"]["limits"]);
+            if limits == Some(&json!({ "memory": expected })) {
+                Ok(())
+            } else {
+                Err(format!("{limits:?}"))
+            }
+        });
+    };
+    memory("96Mi");
     let rollback = release.run(&["rollback", NAME, "1", "--wait", "--timeout", "3m"]);
-    assert_eq!(self::authority(&release), authority, "the rollback has changed the CA");
-    assert_eq!(memory(&trusted(&namespace)), Some(json!("128Mi")));
+    assert_eq!(
+        self::authority(&release),
+        authority,
+        "the rollback has changed the CA"
+    );
+    let start = Instant::now();
+    memory("128Mi");
+    let old = start.elapsed();
 
     let uninstall = release.run(&["uninstall", NAME, "--wait"]);
     eventually("nothing is left", || {
-        let left: Vec<_> = inventory(&release.namespace).difference(&before).cloned().collect();
-        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+        let left: Vec<_> = inventory(&release.namespace)
+            .difference(&before)
+            .cloned()
+            .collect();
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{left:?}"))
+        }
     });
     // Without the webhook the label is only a label.
-    let bare = admitted(&namespace, &labelled_pod("bare", json!({}), &[example(cluster)]));
+    let bare = admitted(
+        &namespace,
+        &labelled_pod("bare", json!({}), &[example(cluster)]),
+    );
     assert!(sidecar_of(&bare.expect("a pod")).is_none());
     println!(
         "{helm}: install {:.1} s, test {:.1} s, labelled Deployment {:.1} s, upgrades {:.1} s and {:.1} s, \
-         rollback {:.1} s, uninstall {:.1} s",
-        install.as_secs_f64(), test.as_secs_f64(), rollout.as_secs_f64(), times[0].as_secs_f64(),
-        times[1].as_secs_f64(), rollback.as_secs_f64(), uninstall.as_secs_f64()
+         rollback {:.1} s (and {:.1} s until the old replicas are silent), uninstall {:.1} s",
+        install.as_secs_f64(),
+        test.as_secs_f64(),
+        rollout.as_secs_f64(),
+        times[0].as_secs_f64(),
+        times[1].as_secs_f64(),
+        rollback.as_secs_f64(),
+        old.as_secs_f64(),
+        uninstall.as_secs_f64()
     );
 }
 
@@ -99,7 +147,12 @@ fn trusted(namespace: &Namespace) -> Value {
 /// The CA in the Secret.
 fn authority(release: &Release) -> Value {
     let secret = release.namespace.get("secret", &format!("{INJECTOR}-ca"));
-    assert!(secret["data"].as_object().is_some_and(|data| !data.is_empty()), "the injector has written no CA");
+    assert!(
+        secret["data"]
+            .as_object()
+            .is_some_and(|data| !data.is_empty()),
+        "the injector has written no CA"
+    );
     secret["data"].clone()
 }
 
@@ -110,7 +163,9 @@ fn inventory(namespace: &Namespace) -> BTreeSet<String> {
     let inside = namespace.kubectl(&["get", kinds, "--output", "name"]);
     let kinds = "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingadmissionpolicies,\
                  validatingadmissionpolicybindings,namespaces";
-    let outside = namespace.cluster.kubectl(&["get", kinds, "--output", "name"]);
+    let outside = namespace
+        .cluster
+        .kubectl(&["get", kinds, "--output", "name"]);
     let ours = outside.lines().filter(|name| name.contains("mllp-bridge"));
     inside.lines().chain(ours).map(str::to_owned).collect()
 }
@@ -118,7 +173,10 @@ fn inventory(namespace: &Namespace) -> BTreeSet<String> {
 /// Every query of every dashboard has data, after some of everything has happened.
 fn dashboards(cluster: Cluster, namespace: &Namespace, pod: &str, address: &str) {
     let prometheus = Prometheus::start(cluster);
-    let seen = format!("count(mllp_bridge_build_info{{namespace=\"{}\"}})", namespace.name);
+    let seen = format!(
+        "count(mllp_bridge_build_info{{namespace=\"{}\"}})",
+        namespace.name
+    );
     prometheus.shows(&seen, 2.0);
     // Before the counters move, so that rates have something to rise from.
     let accepted = format!("sum(mllp_bridge_messages_total{{outcome=\"accepted\",pod=\"{pod}\"}})");
@@ -130,16 +188,24 @@ fn dashboards(cluster: Cluster, namespace: &Namespace, pod: &str, address: &str)
 
     let mut empty = Vec::new();
     let mut asked = 0;
-    for entry in std::fs::read_dir(root().join("charts/mllp-bridge/dashboards")).expect("dashboards") {
+    for entry in
+        std::fs::read_dir(root().join("charts/mllp-bridge/dashboards")).expect("dashboards")
+    {
         let path = entry.expect("a file").path();
         let dashboard: Value =
-            serde_json::from_str(&std::fs::read_to_string(&path).expect("a dashboard")).expect("JSON");
+            serde_json::from_str(&std::fs::read_to_string(&path).expect("a dashboard"))
+                .expect("JSON");
         let mut queries = Vec::new();
         collect(&dashboard, &mut queries);
         for query in queries {
             asked += 1;
-            let query = query.replace("$namespace", &namespace.name).replace("$listener", ".+");
-            let query = query.replace("$pod", pod).replace("$__rate_interval", "1m").replace("$__range", "1h");
+            let query = query
+                .replace("$namespace", &namespace.name)
+                .replace("$listener", ".+");
+            let query = query
+                .replace("$pod", pod)
+                .replace("$__rate_interval", "1m")
+                .replace("$__range", "1h");
             match prometheus.query(&query) {
                 Ok(result) if !result.is_empty() => {}
                 other => empty.push(format!("{}: {query}: {other:?}", path.display())),
@@ -147,14 +213,24 @@ fn dashboards(cluster: Cluster, namespace: &Namespace, pod: &str, address: &str)
         }
     }
     assert!(asked > 20, "only {asked} queries found");
-    assert!(empty.is_empty(), "{} of {asked} queries have no data:\n{}", empty.len(), empty.join("\n"));
+    assert!(
+        empty.is_empty(),
+        "{} of {asked} queries have no data:\n{}",
+        empty.len(),
+        empty.join("\n")
+    );
     println!("{asked} queries of the dashboards have data");
 }
 
 fn collect(value: &Value, queries: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
-            queries.extend(members.get("expr").and_then(Value::as_str).map(str::to_owned));
+            queries.extend(
+                members
+                    .get("expr")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned),
+            );
             members.values().for_each(|member| collect(member, queries));
         }
         Value::Array(items) => items.iter().for_each(|item| collect(item, queries)),

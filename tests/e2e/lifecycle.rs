@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cluster::{Cluster, Needs, eventually};
-use crate::hospital::{Account, Hospital, Store};
+use crate::hospital::{Account, Hospital, Store, all_pods_answer};
 use crate::namespace::Namespace;
 use crate::pods;
 
@@ -123,6 +123,7 @@ fn end_of_a_pod(case: &Case) -> Option<(Order, Account, u64)> {
         service["spec"]["clusterIP"].as_str().expect("an address")
     );
 
+    all_pods_answer(&namespace, &store, &address, 2);
     // As much as the apps can take, so that messages are in flight at any moment.
     let hospital = Hospital::start(
         &namespace,

@@ -15,6 +15,9 @@ mod namespace;
 mod pods;
 mod prometheus;
 
+mod admission;
+mod install;
 mod lifecycle;
 mod message;
+mod release;
 mod rolling;

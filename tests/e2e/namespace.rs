@@ -10,23 +10,23 @@ use crate::cluster::{Cluster, eventually};
 
 /// A test's namespace.
 #[derive(Debug)]
-pub struct Namespace {
+pub(crate) struct Namespace {
     /// The cluster it is in.
-    pub cluster: Cluster,
+    pub(crate) cluster: Cluster,
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 impl Namespace {
     /// A new one, in which Pod Security's `restricted` is enforced.
     #[track_caller]
-    pub fn new(cluster: Cluster, purpose: &str) -> Self {
+    pub(crate) fn new(cluster: Cluster, purpose: &str) -> Self {
         Self::with_labels(cluster, purpose, json!({}))
     }
 
     /// A new one with labels besides.
     #[track_caller]
-    pub fn with_labels(cluster: Cluster, purpose: &str, labels: Value) -> Self {
+    pub(crate) fn with_labels(cluster: Cluster, purpose: &str, labels: Value) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("e2e-{purpose}-{}-{number}", std::process::id());
@@ -49,7 +49,7 @@ impl Namespace {
 
     /// kubectl in this namespace; fails with all that it said.
     #[track_caller]
-    pub fn kubectl(&self, arguments: &[&str]) -> String {
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> String {
         match self.try_kubectl(arguments) {
             Ok(output) => output,
             Err(error) => panic!("{error}"),
@@ -57,7 +57,7 @@ impl Namespace {
     }
 
     /// kubectl in this namespace.
-    pub fn try_kubectl(&self, arguments: &[&str]) -> Result<String, String> {
+    pub(crate) fn try_kubectl(&self, arguments: &[&str]) -> Result<String, String> {
         let mut all = vec!["--namespace", &self.name];
         all.extend(arguments);
         self.cluster.try_kubectl(&all, None)
@@ -65,14 +65,14 @@ impl Namespace {
 
     /// One object.
     #[track_caller]
-    pub fn get(&self, kind: &str, name: &str) -> Value {
+    pub(crate) fn get(&self, kind: &str, name: &str) -> Value {
         self.cluster
             .get_json(&["--namespace", &self.name, kind, name])
     }
 
     /// The objects of a kind with these labels.
     #[track_caller]
-    pub fn list(&self, kind: &str, selector: &str) -> Vec<Value> {
+    pub(crate) fn list(&self, kind: &str, selector: &str) -> Vec<Value> {
         let mut list =
             self.cluster
                 .get_json(&["--namespace", &self.name, kind, "--selector", selector]);
@@ -84,34 +84,34 @@ impl Namespace {
 
     /// Creates or changes objects.
     #[track_caller]
-    pub fn apply(&self, objects: &[Value]) {
+    pub(crate) fn apply(&self, objects: &[Value]) {
         self.cluster.apply(&self.name, objects);
     }
 
     /// Waits for a condition, like `condition=Ready`.
     #[track_caller]
-    pub fn wait_for(&self, condition: &str, object: &str) {
+    pub(crate) fn wait_for(&self, condition: &str, object: &str) {
         let condition = format!("--for={condition}");
         self.kubectl(&["wait", &condition, object, "--timeout=90s"]);
     }
 
     /// Waits until the Deployment has what it wants, all of it new.
     #[track_caller]
-    pub fn rolled_out(&self, deployment: &str) {
+    pub(crate) fn rolled_out(&self, deployment: &str) {
         let deployment = format!("deployment/{deployment}");
         self.kubectl(&["rollout", "status", &deployment, "--timeout=180s"]);
     }
 
     /// A pod's address, once it is ready.
     #[track_caller]
-    pub fn address_of(&self, pod: &str) -> String {
+    pub(crate) fn address_of(&self, pod: &str) -> String {
         self.wait_for("condition=Ready", &format!("pod/{pod}"));
         let pod = self.get("pod", pod);
         pod["status"]["podIP"].as_str().expect("podIP").to_owned()
     }
 
     /// An answer of a pod's port, asked through the API server.
-    pub fn ask_pod(&self, pod: &str, port: u16, path: &str) -> Result<String, String> {
+    pub(crate) fn ask_pod(&self, pod: &str, port: u16, path: &str) -> Result<String, String> {
         let url = format!(
             "/api/v1/namespaces/{}/pods/{pod}:{port}/proxy{path}",
             self.name

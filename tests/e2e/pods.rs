@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::cluster::Cluster;
 
 /// Pod Security's `restricted`, container by container.
-pub fn restricted() -> Value {
+pub(crate) fn restricted() -> Value {
     json!({
         "runAsNonRoot": true, "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
         "capabilities": { "drop": ["ALL"] }, "seccompProfile": { "type": "RuntimeDefault" },
@@ -13,11 +13,11 @@ pub fn restricted() -> Value {
 }
 
 /// A native sidecar written by hand, as docs/platform-engineer.md shows it, but set by flags.
-pub fn sidecar(cluster: Cluster) -> Value {
+pub(crate) fn sidecar(cluster: Cluster) -> Value {
     json!({
         "name": "mllp-bridge", "image": cluster.bridge_image(), "restartPolicy": "Always",
         "args": ["run", "--listen", "0.0.0.0:2575", "--app", "http://127.0.0.1:8080/hl7", "--log-format", "json"],
-        "ports": [{ "name": "mllp", "containerPort": 2575 }, { "name": "bridge-admin", "containerPort": 9090 }],
+        "ports": [{ "name": "mllp", "containerPort": 2575 }, { "name": "mllp-admin", "containerPort": 9090 }],
         "startupProbe": { "httpGet": { "path": "/livez", "port": 9090 }, "periodSeconds": 1 },
         "livenessProbe": { "httpGet": { "path": "/livez", "port": 9090 } },
         "readinessProbe": { "httpGet": { "path": "/readyz", "port": 9090 }, "periodSeconds": 1 },
@@ -28,7 +28,7 @@ pub fn sidecar(cluster: Cluster) -> Value {
 }
 
 /// A container of the tests' Python image.
-pub fn python(cluster: Cluster, name: &str, arguments: &[&str]) -> Value {
+pub(crate) fn python(cluster: Cluster, name: &str, arguments: &[&str]) -> Value {
     let mut command = vec!["python3"];
     command.extend(arguments);
     json!({
@@ -38,20 +38,20 @@ pub fn python(cluster: Cluster, name: &str, arguments: &[&str]) -> Value {
 }
 
 /// The app that keeps each message in the store before it answers.
-pub fn recorder(cluster: Cluster, store: &str) -> Value {
+pub(crate) fn recorder(cluster: Cluster, store: &str) -> Value {
     let mut container = python(cluster, "app", &["recorder.py"]);
     container["env"] = json!([{ "name": "STORE", "value": store }]);
     container
 }
 
 /// Sets a variable of a container.
-pub fn set_env(container: &mut Value, name: &str, value: &str) {
+pub(crate) fn set_env(container: &mut Value, name: &str, value: &str) {
     let env = container["env"].as_array_mut().expect("a list");
     env.push(json!({ "name": name, "value": value }));
 }
 
 /// A pod's spec of these containers.
-pub fn spec(sidecars: &[Value], containers: &[Value]) -> Value {
+pub(crate) fn spec(sidecars: &[Value], containers: &[Value]) -> Value {
     json!({
         "terminationGracePeriodSeconds": 30, "automountServiceAccountToken": false, "enableServiceLinks": false,
         "securityContext": { "runAsUser": 65534, "runAsNonRoot": true },
@@ -60,12 +60,12 @@ pub fn spec(sidecars: &[Value], containers: &[Value]) -> Value {
 }
 
 /// A pod.
-pub fn pod(name: &str, spec: Value) -> Value {
+pub(crate) fn pod(name: &str, spec: Value) -> Value {
     json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "labels": { "app": name } }, "spec": spec })
 }
 
 /// A Deployment that replaces its pods one by one, and lets a new one prove itself first.
-pub fn deployment(name: &str, replicas: u32, spec: Value) -> Value {
+pub(crate) fn deployment(name: &str, replicas: u32, spec: Value) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": name },
         "spec": {
@@ -77,7 +77,7 @@ pub fn deployment(name: &str, replicas: u32, spec: Value) -> Value {
 }
 
 /// A Service for a pod's MLLP port, by number.
-pub fn mllp_service(name: &str, app: &str) -> Value {
+pub(crate) fn mllp_service(name: &str, app: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service", "metadata": { "name": name },
         "spec": { "selector": { "app": app }, "ports": [{ "name": "mllp", "port": 2575, "targetPort": 2575 }] },

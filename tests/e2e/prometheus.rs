@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::cluster::{Cluster, eventually, root, run};
 
 /// A running Prometheus, beside the API server.
-pub struct Prometheus {
+pub(crate) struct Prometheus {
     cluster: Cluster,
     process: Child,
     port: u16,
@@ -20,7 +20,7 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts one, which scrapes every second.
     #[track_caller]
-    pub fn start(cluster: Cluster) -> Self {
+    pub(crate) fn start(cluster: Cluster) -> Self {
         static PORT: AtomicU16 = AtomicU16::new(19090);
         let port = PORT.fetch_add(1, Ordering::Relaxed);
         let folder = TempDir::new().expect("a folder");
@@ -73,7 +73,7 @@ impl Prometheus {
     }
 
     /// A query's result: what `/api/v1/query` calls `data.result`.
-    pub fn query(&self, query: &str) -> Result<Vec<Value>, String> {
+    pub(crate) fn query(&self, query: &str) -> Result<Vec<Value>, String> {
         let answer = self.get("/api/v1/query", &[("query", query)])?;
         let mut answer: Value = serde_json::from_str(&answer).map_err(|error| error.to_string())?;
         match answer["data"]["result"].take() {
@@ -84,7 +84,7 @@ impl Prometheus {
 
     /// Waits until a query's only value is this.
     #[track_caller]
-    pub fn shows(&self, query: &str, value: f64) {
+    pub(crate) fn shows(&self, query: &str, value: f64) {
         eventually(query, || {
             let result = self.query(query)?;
             match result.as_slice() {

@@ -10,23 +10,23 @@ use crate::namespace::Namespace;
 use crate::pods;
 
 /// A release of the chart in a namespace of its own; uninstalled when it is dropped.
-pub struct Release {
+pub(crate) struct Release {
     /// Where it is installed.
-    pub namespace: Namespace,
+    pub(crate) namespace: Namespace,
     helm: &'static str,
     _alone: MutexGuard<'static, ()>,
 }
 
 /// The release's name, and so the beginning of its objects' names.
-pub const NAME: &str = "mllp-bridge";
+pub(crate) const NAME: &str = "mllp-bridge";
 
 /// The webhook configuration, the Deployment, the Lease: all have this name.
-pub const INJECTOR: &str = "mllp-bridge-injector";
+pub(crate) const INJECTOR: &str = "mllp-bridge-injector";
 
 impl Release {
     /// Nothing installed yet.
     #[track_caller]
-    pub fn prepare(cluster: Cluster, helm: &'static str) -> Self {
+    pub(crate) fn prepare(cluster: Cluster, helm: &'static str) -> Self {
         static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         Self {
@@ -38,7 +38,7 @@ impl Release {
 
     /// Installed with helm 4, and ready.
     #[track_caller]
-    pub fn install(cluster: Cluster) -> Self {
+    pub(crate) fn install(cluster: Cluster) -> Self {
         let release = Self::prepare(cluster, "helm4");
         release.helm(&["install"], &[]);
         release
@@ -46,7 +46,7 @@ impl Release {
 
     /// `helm VERB… mllp-bridge charts/mllp-bridge --wait`, with the image under test and further values. How long it took.
     #[track_caller]
-    pub fn helm(&self, verb: &[&str], values: &[&str]) -> Duration {
+    pub(crate) fn helm(&self, verb: &[&str], values: &[&str]) -> Duration {
         let image = self.namespace.cluster.bridge_image();
         let (repository, tag) = image.rsplit_once(':').expect("an image with a tag");
         let chart = root().join("charts/mllp-bridge").display().to_string();
@@ -64,7 +64,7 @@ impl Release {
 
     /// `helm ARGUMENTS`, which must succeed. How long it took.
     #[track_caller]
-    pub fn run(&self, arguments: &[&str]) -> Duration {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Duration {
         let start = Instant::now();
         match self.try_run(arguments) {
             Ok(_) => start.elapsed(),
@@ -73,7 +73,7 @@ impl Release {
     }
 
     /// `helm ARGUMENTS`.
-    pub fn try_run(&self, arguments: &[&str]) -> Result<String, String> {
+    pub(crate) fn try_run(&self, arguments: &[&str]) -> Result<String, String> {
         let mut command = self.namespace.cluster.command(self.helm);
         command
             .args(arguments)
@@ -89,7 +89,7 @@ impl Release {
 
     /// The injector's pods that are not on their way out.
     #[track_caller]
-    pub fn pods(&self) -> Vec<String> {
+    pub(crate) fn pods(&self) -> Vec<String> {
         let pods = self
             .namespace
             .list("pods", "app.kubernetes.io/component=injector");
@@ -100,13 +100,13 @@ impl Release {
     }
 
     /// The sum of a metric's values over the injector's pods, of the series with this in their labels.
-    pub fn metric(&self, name: &str, label: &str) -> Result<f64, String> {
+    pub(crate) fn metric(&self, name: &str, label: &str) -> Result<f64, String> {
         let mut sum = 0.0;
         for pod in self.pods() {
             let metrics = self.namespace.ask_pod(&pod, 9090, "/metrics")?;
-            let of_it = metrics.lines().filter(|line| {
-                line.split(['{', ' ']).next() == Some(name) && line.contains(label)
-            });
+            let of_it = metrics
+                .lines()
+                .filter(|line| line.split(['{', ' ']).next() == Some(name) && line.contains(label));
             sum += of_it
                 .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
                 .sum::<f64>();
@@ -116,7 +116,7 @@ impl Release {
 
     /// Which pod leads.
     #[track_caller]
-    pub fn leader(&self) -> String {
+    pub(crate) fn leader(&self) -> String {
         eventually("a leader", || {
             let lease = self.namespace.get("lease", INJECTOR);
             let holder = lease["spec"]["holderIdentity"].as_str();
@@ -135,19 +135,24 @@ impl Drop for Release {
 }
 
 /// A pod's metadata that asks for a sidecar.
-pub fn labelled(name: &str, annotations: Value) -> Value {
+pub(crate) fn labelled(name: &str, annotations: Value) -> Value {
     json!({ "name": name, "labels": { "app": name, "mllp-bridge.io/inject": "true" }, "annotations": annotations })
 }
 
 /// A pod that asks for a sidecar.
-pub fn labelled_pod(name: &str, annotations: Value, containers: &[Value]) -> Value {
+pub(crate) fn labelled_pod(name: &str, annotations: Value, containers: &[Value]) -> Value {
     let mut pod = pods::pod(name, pods::spec(&[], containers));
     pod["metadata"] = labelled(name, annotations);
     pod
 }
 
 /// A Deployment whose pods ask for a sidecar.
-pub fn labelled_deployment(name: &str, replicas: u32, annotations: Value, containers: &[Value]) -> Value {
+pub(crate) fn labelled_deployment(
+    name: &str,
+    replicas: u32,
+    annotations: Value,
+    containers: &[Value],
+) -> Value {
     let mut deployment = pods::deployment(name, replicas, pods::spec(&[], containers));
     let mut metadata = labelled(name, annotations);
     metadata.as_object_mut().expect("an object").remove("name");
@@ -156,7 +161,7 @@ pub fn labelled_deployment(name: &str, replicas: u32, annotations: Value, contai
 }
 
 /// What the API server makes of a pod, without keeping it.
-pub fn admitted(namespace: &Namespace, pod: &Value) -> Result<Value, String> {
+pub(crate) fn admitted(namespace: &Namespace, pod: &Value) -> Result<Value, String> {
     let arguments = [
         "create",
         "--namespace",
@@ -173,7 +178,7 @@ pub fn admitted(namespace: &Namespace, pod: &Value) -> Result<Value, String> {
 }
 
 /// The sidecar of a pod.
-pub fn sidecar_of(pod: &Value) -> Option<&Value> {
+pub(crate) fn sidecar_of(pod: &Value) -> Option<&Value> {
     let containers = pod["spec"]["initContainers"].as_array()?;
     containers
         .iter()

@@ -57,6 +57,13 @@ hyphen or a dot may stand before the field.")]
     /// Ask the bridge on this machine to stop accepting and to finish (for a pod's preStop)
     #[command(after_help = "Example:\n  mllp-bridge drain --admin 127.0.0.1:9090")]
     Drain(DrainArgs),
+    /// Run the webhook that gives pods their sidecar
+    #[command(after_help = "\
+Example:
+  mllp-bridge injector --config /etc/mllp-bridge/injector.yaml
+
+Runs in a cluster, as the chart installs it; POD_NAMESPACE and POD_NAME come from the pod.")]
+    Injector(InjectorArgs),
 }
 
 /// Where the configuration comes from: flags over `MLLP_BRIDGE_…` over the file.
@@ -196,6 +203,20 @@ pub struct DrainArgs {
     /// Give up waiting after this many seconds
     #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
     pub timeout: f64,
+}
+
+/// `injector`.
+#[derive(Debug, Args)]
+pub struct InjectorArgs {
+    /// Configuration file (YAML)
+    #[arg(long, short, value_name = "FILE", env = "MLLP_BRIDGE_INJECTOR_CONFIG")]
+    pub config: PathBuf,
+    /// Namespace of the Service, the Secret and the Lease
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
+    pub namespace: String,
+    /// Name of this replica, by which it holds the Lease
+    #[arg(long, value_name = "NAME", env = "POD_NAME")]
+    pub pod: String,
 }
 
 /// Output formats.

@@ -17,6 +17,7 @@
 //! And around the line:
 //!
 //! - [`outbound`] is the other direction: it sends a message to an MLLP server and reads its answer, for `send` and `demo`.
+//! - [`injector`] says which pods get a sidecar, and what is added to them; and is the webhook that does it, with its certificates.
 //! - [`config`] is what a user asked for, checked; plain data that every module may read.
 //! - [`admin`] serves metrics, health and drain.
 //! - [`telemetry`] has every metric, every label and the log.
@@ -34,6 +35,7 @@ pub mod deliver;
 pub mod envelope;
 pub mod hl7;
 pub mod inbound;
+pub mod injector;
 pub mod mllp;
 pub mod net;
 pub mod outbound;

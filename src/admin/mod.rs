@@ -5,5 +5,5 @@
 pub mod readiness;
 pub mod server;
 
-pub use readiness::Readiness;
-pub use server::Server;
+pub use readiness::{Readiness, Sidecar};
+pub use server::{Server, Subject};

@@ -1,9 +1,12 @@
 //! Whether messages should be sent here, and if not, why.
 
+use super::server::Subject;
 use crate::config::{Admin, Shutdown};
 use crate::deliver::health::Health;
 use crate::runtime::Drain;
+use crate::telemetry::Metrics;
 use arc_swap::ArcSwap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -88,5 +91,34 @@ impl Readiness {
             .filter(|(_, health)| !health.is_reachable());
         away.map(|(listener, _)| format!("listener {listener}: the application cannot be reached"))
             .collect()
+    }
+}
+
+/// What the admin server tells of a bridge.
+#[derive(Debug)]
+pub struct Sidecar {
+    /// All of them.
+    pub metrics: Metrics,
+    /// Whether messages should be sent here.
+    pub readiness: Arc<Readiness>,
+}
+
+impl Subject for Sidecar {
+    fn metrics(&self) -> prometheus::Result<String> {
+        let draining = self.readiness.drain.is_draining();
+        self.metrics.draining.set(draining.into());
+        self.metrics.text()
+    }
+
+    fn reasons(&self) -> Vec<String> {
+        self.readiness.reasons()
+    }
+
+    fn begin_drain(&self) {
+        self.readiness.begin_drain();
+    }
+
+    fn drained(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.readiness.drained())
     }
 }

@@ -7,8 +7,6 @@
 //! | `GET /readyz` | 200, or 503 and why not |
 //! | `POST /drain` | from this machine only: begins the drain, answers when it is over |
 
-use super::Readiness;
-use crate::telemetry::Metrics;
 use axum::extract::{ConnectInfo, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,6 +15,7 @@ use axum::{Json, Router};
 use serde_json::json;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -28,22 +27,32 @@ pub struct Server {
     router: Router,
 }
 
-#[derive(Debug, Clone)]
-struct Parts {
-    metrics: Metrics,
-    readiness: Arc<Readiness>,
+/// What the server tells of: the sidecar, or the injector.
+pub trait Subject: Send + Sync + 'static {
+    /// Everything in Prometheus' text format.
+    ///
+    /// # Errors
+    /// If it cannot be written, which would be an error of ours.
+    fn metrics(&self) -> prometheus::Result<String>;
+
+    /// Why not to send anything here, one reason a line; empty if ready.
+    fn reasons(&self) -> Vec<String>;
+
+    /// Begins the drain; again changes nothing.
+    fn begin_drain(&self);
+
+    /// Ends when the drain has.
+    fn drained(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
+
+type Shared = State<Arc<dyn Subject>>;
 
 impl Server {
     /// Binds the port.
     ///
     /// # Errors
     /// If the address cannot be bound.
-    pub async fn bind(
-        address: SocketAddr,
-        metrics: Metrics,
-        readiness: Arc<Readiness>,
-    ) -> io::Result<Self> {
+    pub async fn bind(address: SocketAddr, subject: Arc<dyn Subject>) -> io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         let address = socket.local_addr()?;
         let router = Router::new()
@@ -51,7 +60,7 @@ impl Server {
             .route("/livez", get(|| async { "alive\n" }))
             .route("/readyz", get(readyz))
             .route("/drain", post(drain))
-            .with_state(Parts { metrics, readiness });
+            .with_state(subject);
         Ok(Self {
             socket,
             address,
@@ -75,12 +84,8 @@ impl Server {
     }
 }
 
-async fn metrics_text(State(parts): State<Parts>) -> Response {
-    parts
-        .metrics
-        .draining
-        .set(parts.readiness.drain().is_draining().into());
-    match parts.metrics.text() {
+async fn metrics_text(State(subject): Shared) -> Response {
+    match subject.metrics() {
         Ok(text) => (
             [(
                 header::CONTENT_TYPE,
@@ -93,8 +98,8 @@ async fn metrics_text(State(parts): State<Parts>) -> Response {
     }
 }
 
-async fn readyz(State(parts): State<Parts>) -> Response {
-    let reasons = parts.readiness.reasons();
+async fn readyz(State(subject): Shared) -> Response {
+    let reasons = subject.reasons();
     if reasons.is_empty() {
         return "ready\n".into_response();
     }
@@ -105,7 +110,7 @@ async fn readyz(State(parts): State<Parts>) -> Response {
         .into_response()
 }
 
-async fn drain(State(parts): State<Parts>, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {
+async fn drain(State(subject): Shared, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {
     if !may_drain(peer) {
         return (
             StatusCode::FORBIDDEN,
@@ -113,8 +118,8 @@ async fn drain(State(parts): State<Parts>, ConnectInfo(peer): ConnectInfo<Socket
         )
             .into_response();
     }
-    parts.readiness.begin_drain();
-    parts.readiness.drained().await;
+    subject.begin_drain();
+    subject.drained().await;
     Json(json!({"drained": true})).into_response()
 }
 

@@ -71,7 +71,11 @@ impl Bridge {
         let mut background = JoinSet::new();
         let mut admin = None;
         if let Some(address) = config.admin.bind {
-            let server = admin::Server::bind(address, metrics.clone(), Arc::clone(&readiness))
+            let sidecar = admin::Sidecar {
+                metrics: metrics.clone(),
+                readiness: Arc::clone(&readiness),
+            };
+            let server = admin::Server::bind(address, Arc::new(sidecar))
                 .await
                 .with_context(|| format!("admin.bind: cannot listen on {address}"))?;
             admin = Some(server.address());

@@ -184,3 +184,57 @@ labels! {
         Partial = "needs_restart",
     }
 }
+
+labels! {
+    /// What came of a request to the injector.
+    ReviewResult {
+        /// The pod gets its sidecar.
+        Patched = "patched",
+        /// The pod stays as it is.
+        Skipped = "skipped",
+        /// The pod is refused, with every reason.
+        Denied = "denied",
+        /// Not a review that can be answered: HTTP 4xx.
+        Invalid = "invalid",
+        /// Too busy or too late: HTTP 5xx.
+        Error = "error",
+    }
+}
+
+labels! {
+    /// What the injector made anew.
+    Renewed {
+        /// A CA began to sign.
+        Ca = "ca",
+        /// This replica began to serve another certificate.
+        Leaf = "leaf",
+    }
+}
+
+labels! {
+    /// A certificate whose expiry is told.
+    Which {
+        /// The CA that signs.
+        Ca = "ca",
+        /// What this replica serves.
+        Leaf = "leaf",
+        /// The live configuration's bundle: its last CA to expire.
+        Bundle = "bundle",
+    }
+}
+
+labels! {
+    /// What stands in the way of keeping certificates in order.
+    CertificateFault {
+        /// Mounted files that are no certificate with its key.
+        Files = "files",
+        /// The Kubernetes API refused, or was away.
+        Api = "api",
+        /// Another replica wrote first; its work is used.
+        Conflict = "conflict",
+        /// The CA's Secret held something that cannot be used.
+        Secret = "secret",
+        /// A certificate could not be made.
+        Make = "make",
+    }
+}

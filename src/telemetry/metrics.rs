@@ -287,11 +287,13 @@ impl Families {
     }
 }
 
-fn opts(name: &str, help: &str) -> Opts {
+/// A metric's name and help.
+pub(super) fn opts(name: &str, help: &str) -> Opts {
     Opts::new(format!("mllp_bridge_{name}"), help)
 }
 
-fn register<C: Collector + Clone + 'static>(
+/// Registers a family, and keeps a handle of it.
+pub(super) fn register<C: Collector + Clone + 'static>(
     registry: &Registry,
     collector: C,
 ) -> prometheus::Result<C> {

@@ -3,11 +3,13 @@
 //! Must not know: sockets, HTTP, what a message says. No text from a message can get in here: labels are the enums of
 //! [`labels`] and names from the configuration, and payloads are never arguments of a log line.
 
+pub mod injector;
 pub mod labels;
 pub mod log;
 pub mod metrics;
 pub mod record;
 
+pub use injector::InjectorMetrics;
 pub use labels::Label;
 pub use metrics::{ListenerMetrics, Metrics};
 pub use record::ExchangeRecord;

@@ -15,10 +15,11 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use mllp_bridge::cli::Cli;
 use mllp_bridge::config::{Source, load};
-use mllp_bridge::telemetry::Metrics;
 use mllp_bridge::telemetry::labels::{
-    AckLabel, Attempt, Closed, Deviation, Label, Outcome, Refusal, Reload,
+    AckLabel, Attempt, CertificateFault, Closed, Deviation, Label, Outcome, Refusal, Reload,
+    Renewed, ReviewResult, Which,
 };
+use mllp_bridge::telemetry::{InjectorMetrics, Metrics};
 use page::{anchors, blocks, code_spans, links, normal, split};
 use serde_json::Value;
 use support::app::TestApp;
@@ -187,7 +188,8 @@ fn metric_names(text: &str) -> BTreeSet<String> {
 fn registered() -> BTreeSet<String> {
     let metrics = Metrics::new("0").expect("metrics");
     let _listener = metrics.listener("adt");
-    let text = metrics.text().expect("text");
+    let injector = InjectorMetrics::new("0").expect("metrics");
+    let text = metrics.text().expect("text") + &injector.text().expect("text");
     let lines = text.lines().filter(|line| line.starts_with("# TYPE "));
     metric_names(&lines.collect::<Vec<_>>().join("\n"))
 }
@@ -241,6 +243,14 @@ fn every_value_of_a_label_is_documented() {
     assert_eq!(undocumented::<Outcome>(&metrics), [""; 0], "outcomes");
     assert_eq!(undocumented::<Reload>(&metrics), [""; 0], "reloads");
     assert_eq!(undocumented::<AckLabel>(&metrics), [""; 0], "codes");
+    assert_eq!(undocumented::<ReviewResult>(&metrics), [""; 0], "reviews");
+    assert_eq!(undocumented::<Renewed>(&metrics), [""; 0], "renewed");
+    assert_eq!(undocumented::<Which>(&metrics), [""; 0], "certificates");
+    assert_eq!(
+        undocumented::<CertificateFault>(&metrics),
+        [""; 0],
+        "faults"
+    );
     let trouble = read("docs/troubleshooting.md");
     assert_eq!(undocumented::<Refusal>(&trouble), [""; 0], "refusals");
 }
@@ -250,13 +260,21 @@ fn impossible(text: &str) -> Vec<String> {
     fn labels<L: Label>() -> Vec<&'static str> {
         L::ALL.iter().map(|value| value.label()).collect()
     }
-    let reasons = [labels::<Closed>(), labels::<Refusal>(), labels::<Attempt>()].concat();
+    let reasons = [
+        labels::<Closed>(),
+        labels::<Refusal>(),
+        labels::<Attempt>(),
+        labels::<CertificateFault>(),
+    ];
+    let results = [labels::<Reload>(), labels::<ReviewResult>()];
     let known = [
         ("kind", labels::<Deviation>()),
         ("outcome", labels::<Outcome>()),
-        ("result", labels::<Reload>()),
+        ("result", results.concat()),
         ("code", labels::<AckLabel>()),
-        ("reason", reasons),
+        ("reason", reasons.concat()),
+        ("certificate", labels::<Which>()),
+        ("what", labels::<Renewed>()),
     ];
     let mut faults = Vec::new();
     for (key, values) in known {
@@ -336,6 +354,9 @@ fn unknown_keys(page: &str, reference: &str) -> Vec<String> {
         "admin.",
         "shutdown.",
         "log.",
+        "webhook.",
+        "certificates.",
+        "kubernetes.",
     ];
     let known = code_spans(reference);
     let is_known = |key: &str| {
@@ -362,7 +383,7 @@ fn unknown_keys(page: &str, reference: &str) -> Vec<String> {
 
 #[test]
 fn every_configuration_key_that_a_page_names_exists() {
-    let reference = read("docs/config.md");
+    let reference = read("docs/config.md") + &read("docs/injector-config.md");
     for (path, page) in pages() {
         // troubleshooting.md shows a key that is misspelt on purpose.
         let unknown: Vec<_> = unknown_keys(&page, &reference)

@@ -68,6 +68,12 @@ fn reference_page_is_current() {
 }
 
 #[test]
+fn injector_page_is_current() {
+    let page = page::injector_page(&schema::injector_sections());
+    compare("docs/injector-config.md", &page);
+}
+
+#[test]
 fn full_example_is_current() {
     compare("examples/config/full.yaml", &example::example());
 }

@@ -2,6 +2,7 @@
 
 use crate::example::scalar;
 use crate::schema::{Key, Section};
+use serde_json::Value;
 
 const HEAD: &str = include_str!("intro.md");
 
@@ -27,14 +28,21 @@ pub(crate) fn page(sections: &[Section]) -> String {
 }
 
 fn row(key: &Key) -> String {
-    let default = match &key.default {
-        Some(value) => format!("`{}`", scalar(value)),
-        None => "–".into(),
-    };
     let reload = match key.restart.as_deref() {
         None => "yes".into(),
         Some("") => "restart".into(),
         Some(what) => format!("restart for {what}"),
+    };
+    let mut cells = cells(key);
+    cells.push(reload);
+    format!("| {} |\n", cells.join(" | "))
+}
+
+fn cells(key: &Key) -> Vec<String> {
+    let default = match &key.default {
+        None | Some(Value::Null) => "–".into(),
+        Some(value @ (Value::Array(_) | Value::Object(_))) => format!("`{value}`"),
+        Some(value) => format!("`{}`", scalar(value)),
     };
     let mut description = key.description.clone();
     for (name, meaning) in &key.choices {
@@ -45,8 +53,27 @@ fn row(key: &Key) -> String {
         key.kind.clone(),
         default,
         description,
-        reload,
     ];
-    let cells = cells.map(|cell| cell.replace('|', "\\|"));
-    format!("| {} |\n", cells.join(" | "))
+    let escaped = cells.into_iter().map(|cell| cell.replace('|', "\\|"));
+    escaped.collect()
+}
+
+/// `docs/injector-config.md`: the same, of a program that reads its file once.
+pub(crate) fn injector_page(sections: &[Section]) -> String {
+    let mut out = String::from(include_str!("injector.md"));
+    for section in sections.iter().filter(|section| !section.keys.is_empty()) {
+        let title = match section.path.as_str() {
+            "" => "Top level".to_owned(),
+            path => format!("`{path}`"),
+        };
+        out.push_str(&format!("\n## {title}\n\n"));
+        if !section.path.is_empty() {
+            out.push_str(&format!("{}\n\n", section.description));
+        }
+        out.push_str("| key | type | default | what it does |\n| --- | --- | --- | --- |\n");
+        for key in &section.keys {
+            out.push_str(&format!("| {} |\n", cells(key).join(" | ")));
+        }
+    }
+    out
 }

@@ -73,9 +73,19 @@ fn tidy(value: &mut Value) {
 
 /// All sections, in the order of the file.
 pub(crate) fn sections() -> Vec<Section> {
-    let schema = schema();
+    sections_of(&schema())
+}
+
+/// Those of the injector's configuration.
+pub(crate) fn injector_sections() -> Vec<Section> {
+    let mut schema = schemars::schema_for!(mllp_bridge::injector::config::Raw).to_value();
+    tidy(&mut schema);
+    sections_of(&schema)
+}
+
+fn sections_of(schema: &Value) -> Vec<Section> {
     let mut sections = Vec::new();
-    section(&schema, &schema, "", &mut sections);
+    section(schema, schema, "", &mut sections);
     sections
 }
 

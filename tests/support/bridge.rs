@@ -32,6 +32,7 @@ pub struct Builder {
     flags: Vec<String>,
     env: Vec<(String, String)>,
     admin: bool,
+    run: bool,
 }
 
 /// One line of the log.
@@ -100,7 +101,18 @@ impl Bridge {
             flags: Vec::new(),
             env: Vec::new(),
             admin: true,
+            run: true,
         }
+    }
+
+    /// For the webhook, as this replica of namespace `bridge`. Its configuration has both binds, and logs JSON.
+    pub fn injector(config_yaml: &str, replica: &str) -> Builder {
+        let mut builder = Self::builder().config(config_yaml);
+        builder.program[1] = "injector".to_owned();
+        builder.run = false;
+        builder
+            .env("POD_NAMESPACE", "bridge")
+            .env("POD_NAME", replica)
     }
 
     /// Where the first listener listens.
@@ -332,7 +344,7 @@ impl Builder {
 
         let folder = TempDir::new().expect("temporary folder");
         let mut command = self.command(folder.path());
-        if self.admin && !admin_is_set {
+        if self.run && self.admin && !admin_is_set {
             command.args(["--admin", "127.0.0.1:0"]);
         }
         let mut child = command
@@ -358,10 +370,10 @@ impl Builder {
 
     fn command(&self, folder: &Path) -> Command {
         let mut command = Command::new(&self.program[0]);
-        command
-            .args(&self.program[1..])
-            .args(&self.flags)
-            .args(["--log-format", "json"]);
+        command.args(&self.program[1..]).args(&self.flags);
+        if self.run {
+            command.args(["--log-format", "json"]);
+        }
         if let Some(yaml) = &self.config {
             let path = folder.join(CONFIG_FILE);
             std::fs::write(&path, yaml).expect("write the configuration");

@@ -16,11 +16,13 @@
     reason = "blocking threads without a runtime: std's clock is theirs"
 )]
 
+pub mod api_server;
 pub mod app;
 pub mod bridge;
 pub mod corpus;
 pub mod messages;
 pub mod peer;
+pub mod tls_client;
 
 use std::fmt;
 use std::time::Duration;

@@ -1,25 +1,28 @@
-//! A YAML tree to [`raw::Config`], with every key that cannot be read and not only the first.
+//! A YAML tree to a type of raw keys, with every key that cannot be read and not only the first.
 //!
 //! serde stops at the first error. So the node it stopped at is cut out of the tree and the rest is
 //! read again, until what is left can be read: one pass per error, and a configuration has few.
 //!
 //! Must not do: anything with a value that can be read; `check` does.
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
 use super::error::{Problems, shown};
 use super::overlay::{Step, path_text};
-use crate::config::raw;
 
 /// Beyond this many unreadable keys the file is not a configuration of this program.
 const MOST_PROBLEMS: usize = 100;
 
 /// Reads what can be read of `tree`; the rest becomes problems.
-pub(super) fn decode(mut tree: Value, problems: &mut Problems) -> raw::Config {
+pub(super) fn decode<Raw: DeserializeOwned + Default>(
+    mut tree: Value,
+    problems: &mut Problems,
+) -> Raw {
     drop_nulls(&mut tree);
     while problems.len() < MOST_PROBLEMS {
-        let error = match serde_path_to_error::deserialize::<_, raw::Config>(&tree) {
+        let error = match serde_path_to_error::deserialize::<_, Raw>(&tree) {
             Ok(config) => return config,
             Err(error) => error,
         };
@@ -33,7 +36,7 @@ pub(super) fn decode(mut tree: Value, problems: &mut Problems) -> raw::Config {
     }
     // What has been found is reported; the rules would be checked on defaults that nobody chose.
     problems.stop();
-    raw::Config::default()
+    Raw::default()
 }
 
 /// A key without a value is the same as no key.
@@ -136,7 +139,7 @@ fn quoted_names(list: &str) -> Vec<&str> {
 }
 
 /// What to say of a name that is not among the known ones.
-pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+pub fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     let near = known
         .iter()
         .map(|candidate| (distance(name, candidate), *candidate))

@@ -48,7 +48,7 @@ impl std::error::Error for ConfigError {}
 
 /// Problems as they are found, and which keys did not come from the file.
 #[derive(Debug, Default)]
-pub(super) struct Problems {
+pub struct Problems {
     /// Path of the key (empty for what has none) and the problem.
     found: Vec<(String, Problem)>,
     /// Path of a key → the variable or flag that set it.
@@ -65,7 +65,7 @@ impl Problems {
 
     /// Adds a problem with a key. Where that key, one around it or one inside it already has
     /// one, the new one would only be its echo and is dropped.
-    pub(super) fn add(&mut self, path: &str, message: impl Into<String>) {
+    pub fn add(&mut self, path: &str, message: impl Into<String>) {
         if self.is_clean(path) {
             let place = self
                 .origins
@@ -101,7 +101,7 @@ impl Problems {
     }
 
     /// Whether neither `path` nor a key around or inside it has a problem.
-    pub(super) fn is_clean(&self, path: &str) -> bool {
+    pub fn is_clean(&self, path: &str) -> bool {
         let inside = |inner: &str, outer: &str| {
             inner.strip_prefix(outer).is_some_and(|rest| {
                 outer.is_empty() || rest.is_empty() || rest.starts_with(['.', '['])
@@ -132,7 +132,7 @@ impl Problems {
 
 /// A value that a user wrote, fit for an error message: quoted, on one line, bounded, and without
 /// user info (`user:password@`), wherever in the configuration a URL may have been put.
-pub(super) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     const MOST: usize = 80;
     // A password may itself contain `@`, `/` or `:`, so everything up to the last `@` goes.
     let masked = match text.rsplit_once('@') {

@@ -29,10 +29,12 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-pub use error::{ConfigError, Problem};
+use serde::de::DeserializeOwned;
+
+pub use error::{ConfigError, Problem, Problems, shown};
 
 use super::Config;
-use error::Problems;
+pub use decode::unknown;
 
 /// Longest configuration file that is read. A mistaken `--config /dev/zero` ends here.
 const LONGEST_FILE: u64 = 1 << 20;
@@ -146,6 +148,21 @@ impl fmt::Debug for Overrides {
 /// Everything that is wrong with it, together. Only a file that cannot be read, or is not YAML,
 /// hides what else may be wrong.
 pub fn load(source: &Source) -> Result<Config, ConfigError> {
+    load_with(source, check::check)
+}
+
+/// Reads another configuration of this program, with its own keys and its own rules.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_with<Raw, Checked>(
+    source: &Source,
+    check: impl FnOnce(Raw, &mut Problems) -> Checked,
+) -> Result<Checked, ConfigError>
+where
+    Raw: DeserializeOwned + Default,
+{
     let mut problems = Problems::default();
     let mut tree = match &source.file {
         Some(file) => read(file, &mut problems),
@@ -157,7 +174,7 @@ pub fn load(source: &Source) -> Result<Config, ConfigError> {
         tree = Value::Object(Map::new());
     }
     let raw = decode::decode(tree, &mut problems);
-    let config = check::check(raw, &mut problems);
+    let config = check(raw, &mut problems);
     problems.into_result(config)
 }
 

@@ -15,7 +15,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: ci
-ci: fmt-check lint doc deny test demo bench-smoke ## Everything that CI runs, in its order
+ci: fmt-check lint doc deny chart-tools test demo bench-smoke ## Everything that CI runs, in its order
 
 .PHONY: fmt
 fmt: ## Format the code
@@ -51,6 +51,19 @@ examples: ## Check the example apps' own style and run each beside the bridge
 	node --check examples/node/app.mjs
 	cd examples/go && test -z "$$(gofmt -l . | tee /dev/stderr)" && GOTOOLCHAIN=local go vet ./...
 	$(CARGO) test --locked --test examples
+
+.PHONY: chart
+chart: chart-tools ## The chart and the manifests: lint, schema, what is rendered by helm 3 and 4, alerts
+	$(CARGO) test --locked --test chart
+
+.PHONY: chart-tools
+chart-tools: ## Fetch helm 3, helm 4, kubectl and promtool into target/tools, where they are missing
+	@tests/tools/helm.sh
+	@tests/tools/promtool.sh
+
+.PHONY: manifests
+manifests: chart-tools ## Write what is made from the chart: manifests/, its README.md, the schema's borrowed part
+	UPDATE_DOCS=1 $(CARGO) test --locked --test chart generated::generated_
 
 .PHONY: docs
 docs: ## Write the pages that are made from the code: docs/config.md, its schema, the full example

@@ -90,14 +90,21 @@ fn scalar(value: &Value) -> String {
     let Value::String(text) = value else {
         return value.to_string();
     };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:".contains(c);
     let letter = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
     let word = matches!(
         text.to_ascii_lowercase().as_str(),
         "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n"
     );
-    if letter && !word && text.chars().all(plain) {
+    let bare = letter && !word && !text.ends_with(':') && text.chars().all(plain);
+    if bare || is_quantity(text) {
         return text.clone();
     }
     value.to_string()
+}
+
+/// `10m`, `16Mi`: what people do not put into quotes.
+fn is_quantity(text: &str) -> bool {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    unit.len() < text.len() && matches!(unit, "m" | "Ki" | "Mi" | "Gi" | "KiB" | "MiB" | "GiB")
 }

@@ -107,7 +107,11 @@ pub fn run(text: &str, target: &Target, settings: &Settings) -> Result<Injected,
                 changes.extend(ops.iter().map(|op| under(&object.template, op)));
             }
             reports.push(Report {
-                namespace: target.of(&object.namespace).name,
+                namespace: match object.pod {
+                    Some(_) => target.of(&object.namespace).name,
+                    // It may be of a kind that is in no namespace.
+                    None => object.namespace.clone(),
+                },
                 kind: object.kind,
                 name: object.name,
                 outcome,

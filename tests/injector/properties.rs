@@ -231,7 +231,7 @@ proptest! {
             name: "lab".into(),
             labels: [("mllp-bridge.io/inject".to_owned(), "true".to_owned())].into(),
         };
-        for pod in [value.clone(), json!({key: value.clone()}), json!({"metadata": {"labels": labels}, "spec": value})] {
+        for pod in [value.clone(), json!({key: value}), json!({"metadata": {"labels": labels}, "spec": value})] {
             if let Outcome::Patch { ops, .. } = inject(&pod, &namespace, &Settings::default()) {
                 prop_assert_eq!(apply(&mut pod.clone(), &ops), Ok(()));
             }

@@ -194,9 +194,7 @@ fn read(document: &str) -> Result<Value, (u64, u64, String)> {
             .rsplit_once(" at line ")
             .map_or(why.as_str(), |split| split.0)
             .to_owned();
-        at.map_or((1, 1, why.clone()), |at| {
-            (at.line() as u64, at.column() as u64, why)
-        })
+        at.map_or((1, 1, why.clone()), |at| (at.line(), at.column(), why))
     })
 }
 

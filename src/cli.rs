@@ -57,6 +57,17 @@ hyphen or a dot may stand before the field.")]
     /// Ask the bridge on this machine to stop accepting and to finish (for a pod's preStop)
     #[command(after_help = "Example:\n  mllp-bridge drain --admin 127.0.0.1:9090")]
     Drain(DrainArgs),
+    /// Put sidecars into manifest files, as the injector would: without a cluster
+    #[command(after_help = "\
+Examples:
+  mllp-bridge inject -f app.yaml | kubectl apply -f -
+  mllp-bridge inject -f deploy/ --diff
+  helm template shop | mllp-bridge inject -f - --explain
+
+Pods, Deployments, StatefulSets, DaemonSets, ReplicaSets, Jobs, CronJobs and Lists of them get a sidecar where their pod, or
+its namespace, has the label mllp-bridge.io/inject. Everything else is printed as it was. If one is refused, each reason is
+told, no manifest is printed, and the exit code is 1.")]
+    Inject(InjectArgs),
     /// Run the webhook that gives pods their sidecar
     #[command(after_help = "\
 Example:
@@ -203,6 +214,43 @@ pub struct DrainArgs {
     /// Give up waiting after this many seconds
     #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
     pub timeout: f64,
+}
+
+/// `inject`.
+#[derive(Debug, Args)]
+pub struct InjectArgs {
+    /// Manifests: a file, a directory (its .yaml, .yml and .json files) or - for standard input
+    #[arg(long = "filename", short = 'f', value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Say for each object what is done and why, instead of printing the manifests
+    #[arg(long, conflicts_with = "diff")]
+    pub explain: bool,
+    /// Print what changes, as a unified diff, instead of the manifests
+    #[arg(long)]
+    pub diff: bool,
+    /// How to print what --explain says
+    #[arg(long, value_enum, default_value_t = Output::Text, requires = "explain")]
+    pub output: Output,
+    /// The injector's configuration file, so that sidecars are as in the cluster
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Image of the sidecars
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// Namespace of objects that do not say theirs
+    #[arg(long, short, value_name = "NAME", default_value = "default")]
+    pub namespace: String,
+    /// A label of the namespaces, unless their own manifests are given; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    pub namespace_label: Vec<(String, String)>,
+}
+
+/// `key=value`
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as KEY=VALUE, like mllp-bridge.io/inject=true".into()),
+    }
 }
 
 /// `injector`.

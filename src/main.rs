@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Convert(args) => cmd::convert::main(&args),
         Command::Check(args) => cmd::check::main(&args),
         Command::Drain(args) => cmd::drain::main(&args),
+        Command::Inject(args) => cmd::inject::main(&args),
         Command::Injector(args) => cmd::injector::main(&args),
     };
     match result {

@@ -4,6 +4,7 @@ pub mod check;
 pub mod convert;
 pub mod demo;
 pub mod drain;
+pub mod inject;
 pub mod injector;
 pub mod paint;
 pub mod reload;

@@ -11,6 +11,7 @@
 //! envelope outgrows that buffer is written in [pieces](Envelope::fill), so that 16 MiB of HL7 do not become 60 MiB of memory.
 
 pub mod cloudevents;
+mod field;
 pub mod json;
 pub mod read;
 pub mod segments;

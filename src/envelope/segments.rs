@@ -1,4 +1,4 @@
-//! `"segments"`: the whole message as JSON, in one walk over its structural bytes.
+//! `"segments"`: the whole message as JSON, field by field.
 //!
 //! ```text
 //! PID|1||11^^^A&1.2~22||DOE^JANE
@@ -6,491 +6,234 @@
 //! ```
 //!
 //! A field is a list of repetitions, a repetition an object of components, a component a string or, where a second
-//! subcomponent holds something, an object of those. What is empty is left out, so brackets are opened only when a value comes;
-//! an empty repetition before a filled one is `{}` and keeps its place.
+//! subcomponent holds something, an object of those. What is empty is left out. Most fields are empty or one plain value, and
+//! are written here; what is inside the others is [`Field`]'s.
 
+use super::field::{Field, PIECE, Rules, Scanned};
 use super::json::Text;
 use super::sink::Sink;
-use crate::hl7::escape::{Token, next_token, unhex};
-use crate::hl7::scan::{Needles, Scanner};
-use crate::hl7::{Delimiters, Header, Terminator};
+use crate::hl7::Header;
+use crate::hl7::scan::{FieldEnd, Fields, Inside};
+use std::ops::Range;
 
-const CR: u8 = b'\r';
 const LF: u8 = b'\n';
-/// Values are written in pieces of this size, so that the buffer's limit is kept.
-const PIECE: usize = 32 * 1024;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Class {
-    /// Stands for itself, but not in JSON or not in UTF-8, or begins an escape sequence.
-    Special,
-    Field,
-    Repetition,
-    Component,
-    Subcomponent,
-    Terminator,
-}
-
-/// A value that is being written.
-#[derive(Debug, Clone, Copy)]
-struct Pending {
-    from: usize,
-    to: usize,
-    special: bool,
-}
+/// A field of more bytes than this is not looked through for its end first, but written while it is read.
+const LONG: usize = 256;
+/// Longest segment ID that is written at once; by the standard they have three characters.
+const USUAL_ID: usize = 16;
 
 /// Writes the segments of one message.
 #[derive(Debug, Clone)]
 pub struct Walker<'a> {
     bytes: &'a [u8],
-    delimiters: Delimiters,
-    text: Text,
-    lf_ends: bool,
-    classes: [Class; 256],
-    needles: Needles<7>,
-    scanner: Scanner<'a, 7>,
-    /// Where the value that is being read begins, and whether it has special bytes.
+    rules: Rules,
+    fields: Fields<'a>,
+    /// Where the next field begins, and its number; 0 is the segment ID.
     start: usize,
-    special: bool,
-    pending: Option<Pending>,
-    done: bool,
+    number: usize,
+    /// Something has been written in `"segments"`, in `"fields"`.
     any_segment: bool,
-    place: Place,
-    open: Open,
-}
-
-/// Where in the segment the walk is: HL7's own numbers. Field 0 is the segment ID.
-#[derive(Debug, Clone, Copy, Default)]
-struct Place {
-    field: usize,
-    repetition: usize,
-    component: usize,
-    subcomponent: usize,
-}
-
-/// Which brackets are open, and whether something stands in them already.
-#[derive(Debug, Clone, Copy, Default)]
-struct Open {
-    segment: bool,
     any_field: bool,
-    field: bool,
-    /// Repetitions written, the open one included.
-    repetitions: usize,
-    repetition: bool,
-    any_component: bool,
-    /// The component is an object of subcomponents.
-    as_object: bool,
-    component: bool,
-    any_subcomponent: bool,
+    /// What is written in pieces.
+    open: Open<'a>,
+    done: bool,
+}
+
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives on the stack of one exchange"
+)]
+enum Open<'a> {
+    Nothing,
+    /// What is left of a segment ID.
+    Id(Range<usize>),
+    Field(Scanned<'a>),
 }
 
 impl<'a> Walker<'a> {
     /// For a message whose header was read from the same bytes.
     pub fn new(message: &'a [u8], header: &Header<'_>, text: Text) -> Self {
         let bytes = message.get(header.leading..).unwrap_or_default();
-        let delimiters = header.delimiters;
-        let lf_ends = header.terminator == Terminator::Lf;
-        let mut classes = [Class::Special; 256];
-        let mut class = |byte: Option<u8>, class| {
-            if let Some(byte) = byte {
-                classes[usize::from(byte)] = class;
-            }
-        };
-        class(delimiters.subcomponent, Class::Subcomponent);
-        class(delimiters.repetition, Class::Repetition);
-        class(delimiters.component, Class::Component);
-        class(Some(delimiters.field), Class::Field);
-        class(Some(CR), Class::Terminator);
-        if lf_ends {
-            class(Some(LF), Class::Terminator);
-        }
-        let structural = [
-            delimiters.component,
-            delimiters.repetition,
-            delimiters.subcomponent,
-            delimiters.escape,
-            Some(b'"'),
-            Some(b'\\'),
-        ];
-        let needles = Needles::new(delimiters.field, structural.into_iter().flatten())
-            .control()
-            .high(!text.is_utf8());
+        let rules = Rules::new(header, text);
         Self {
             bytes,
-            delimiters,
-            text,
-            lf_ends,
-            classes,
-            needles,
-            scanner: Scanner::new(bytes, needles, 0),
+            rules,
+            fields: rules.fields(bytes),
             start: 0,
-            special: false,
-            pending: None,
-            done: false,
+            number: 0,
             any_segment: false,
-            place: Place::default(),
-            open: Open::default(),
+            any_field: false,
+            open: Open::Nothing,
+            done: false,
         }
     }
 
     /// Appends to `out` until it holds `limit` bytes or a little more, or everything is written: then `true`.
     pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> bool {
-        let mut sink = Sink::new(out);
+        let mut sink = Sink::new(std::mem::take(out));
         while !self.done && sink.len() < limit {
-            match self.pending {
-                Some(pending) => self.write_piece(&mut sink, pending),
-                None => self.step(&mut sink),
+            match std::mem::replace(&mut self.open, Open::Nothing) {
+                Open::Nothing if self.number == 0 => self.begin_segment(&mut sink),
+                Open::Nothing => self.write_fields(&mut sink, limit),
+                Open::Id(rest) => self.write_id(&mut sink, rest),
+                Open::Field(field) => self.write_long(&mut sink, limit, field),
             }
         }
+        *out = sink.into_buffer();
         self.done
     }
 
-    /// Goes on to the next byte that means something.
-    ///
-    /// What to do is decided once per byte, and each arm is inlined: a second look at the class would be a second
-    /// jump that the processor cannot predict, and those are what this function's time goes into.
-    #[inline(always)]
-    fn step(&mut self, sink: &mut Sink<'_>) {
-        let at = self.scanner.next().unwrap_or(self.bytes.len());
-        let class = match self.bytes.get(at) {
-            Some(byte) => self.classes[usize::from(*byte)],
-            None => Class::Terminator,
+    /// A segment ID, and what a header segment has in place of its first two fields.
+    #[inline(never)]
+    fn begin_segment(&mut self, sink: &mut Sink) {
+        let Some(FieldEnd { at, .. }) = self.fields.next_end(self.start, usize::MAX) else {
+            return;
         };
-        match class {
-            // One of several separators in a row: an empty field.
-            Class::Field if at == self.start && !self.open.field && self.place.field > 0 => {
-                self.next_field(self.place.field + 1);
-                self.start = at + 1;
-            }
-            Class::Field => self.end_value(sink, at, Class::Field),
-            Class::Special => self.note_special(at),
-            // In the segment ID, only a field separator or the end means something.
-            Class::Repetition | Class::Component | Class::Subcomponent if self.place.field == 0 => {
-                self.special = true;
-            }
-            Class::Component => self.end_value(sink, at, Class::Component),
-            Class::Repetition => self.end_value(sink, at, Class::Repetition),
-            Class::Subcomponent => self.end_value(sink, at, Class::Subcomponent),
-            Class::Terminator => self.end_value(sink, at, Class::Terminator),
-        }
-    }
-
-    fn note_special(&mut self, at: usize) {
+        let mut id = &self.bytes[self.start..at];
         // LF after CR belongs to the terminator.
-        if self.place.field == 0 && at == self.start && self.bytes[at] == LF && !self.lf_ends {
-            self.start = at + 1;
-        } else {
-            self.special = true;
+        while let ([LF, rest @ ..], false) = (id, self.rules.lf_ends) {
+            id = rest;
         }
-    }
-
-    /// A value ends at `at`, by a delimiter of this class.
-    #[inline(always)]
-    fn end_value(&mut self, sink: &mut Sink<'_>, at: usize, class: Class) {
-        let first_of_several = class == Class::Subcomponent && self.place.subcomponent <= 1;
-        if first_of_several {
-            self.open.as_object = self.more_subcomponents(at);
+        if id.is_empty() && !self.is_separator(at) {
+            return self.segment_ends(at);
         }
-        if at > self.start {
-            self.open_value(sink);
-            if at - self.start > PIECE || self.special {
-                let special = self.special;
-                self.pending = Some(Pending {
-                    from: self.start,
-                    to: at,
-                    special,
-                });
-                return;
-            }
-            sink.push(self.bytes, self.start, at);
-            sink.put(b"\"");
-        }
-        self.delimiter(sink, at, class);
-    }
-
-    /// Whether a subcomponent after the first holds something, seen from the delimiter at `at`.
-    fn more_subcomponents(&self, at: usize) -> bool {
-        let class = |byte: &u8| self.classes[usize::from(*byte)];
-        let rest = &self.bytes[at..];
-        let next = rest.iter().find(|byte| class(byte) != Class::Subcomponent);
-        next.is_some_and(|byte| {
-            Some(*byte) == self.delimiters.escape || class(byte) == Class::Special
-        })
-    }
-
-    #[inline(never)]
-    fn write_piece(&mut self, sink: &mut Sink<'_>, pending: Pending) {
-        let value = &self.bytes[pending.from..pending.to];
-        let used = if !pending.special {
-            let used = value.len().min(PIECE);
-            sink.push(value, 0, used);
-            used
-        } else if self.place.field == 0 {
-            let used = value.len().min(PIECE);
-            self.text.push(sink.buffer(), &value[..used]);
-            used
-        } else {
-            unescape_some(sink.buffer(), value, &self.delimiters, self.text)
-        };
-        let from = pending.from + used;
-        if from < pending.to {
-            self.pending = Some(Pending { from, ..pending });
-            return;
-        }
-        self.pending = None;
-        sink.put(b"\"");
-        let class = self
-            .bytes
-            .get(pending.to)
-            .map(|byte| self.classes[usize::from(*byte)]);
-        self.delimiter(sink, pending.to, class.unwrap_or(Class::Terminator));
-    }
-
-    #[inline(always)]
-    fn delimiter(&mut self, sink: &mut Sink<'_>, at: usize, class: Class) {
-        self.start = at + 1;
-        self.special = false;
-        match class {
-            Class::Subcomponent => self.place.subcomponent += 1,
-            Class::Component => {
-                self.close_component(sink);
-                self.place.component += 1;
-            }
-            Class::Repetition => {
-                self.close_repetition(sink);
-                self.place.repetition += 1;
-                self.place.component = 1;
-            }
-            Class::Field => {
-                if self.place.field == 0 {
-                    self.begin_fields(sink, at);
-                } else {
-                    self.close_field(sink);
-                    self.next_field(self.place.field + 1);
-                }
-            }
-            Class::Terminator | Class::Special => {
-                self.close_segment(sink);
-                self.done = at >= self.bytes.len();
-            }
-        }
-    }
-
-    fn next_field(&mut self, field: usize) {
-        self.place = Place {
-            field,
-            repetition: 1,
-            component: 1,
-            subcomponent: 1,
-        };
-    }
-
-    /// The separator after a segment ID. In MSH it is itself field 1, and field 2 has no delimiters in it.
-    #[inline(never)]
-    fn begin_fields(&mut self, sink: &mut Sink<'_>, at: usize) {
-        if !self.open.segment {
-            // A line that begins with a separator: a segment without an ID.
-            self.open_segment(sink);
-            sink.put(b"\"");
-        }
-        sink.put(b",\"fields\":{");
-        let (before, id) = self.bytes[..at].split_at(at.saturating_sub(3));
-        // An LF before the ID is a part of it, unless it ends segments or follows a CR.
-        let line_end = before.iter().rposition(|byte| *byte != LF || self.lf_ends);
-        let begins_line = line_end.is_none_or(|end| matches!(before[end], CR | LF));
-        if !begins_line || !matches!(id, b"MSH" | b"BHS" | b"FHS") {
-            self.next_field(1);
-            return;
-        }
-        let rest = &self.bytes[at + 1..];
-        let ends = |byte: &u8| {
-            matches!(
-                self.classes[usize::from(*byte)],
-                Class::Field | Class::Terminator
-            )
-        };
-        let msh2 = &rest[..rest.iter().position(ends).unwrap_or(rest.len())];
-        sink.put(b"\"1\":[{\"1\":\"");
-        self.text.push_byte(sink.buffer(), self.delimiters.field);
-        sink.put(b"\"}]");
-        self.open.any_field = true;
-        if !msh2.is_empty() {
-            sink.put(b",\"2\":[{\"1\":\"");
-            self.text.push(sink.buffer(), msh2);
-            sink.put(b"\"}]");
-        }
-        self.next_field(2);
-        self.start = at + 1 + msh2.len();
-        self.scanner = Scanner::new(self.bytes, self.needles, self.start);
-    }
-
-    fn open_segment(&mut self, sink: &mut Sink<'_>) {
         if std::mem::replace(&mut self.any_segment, true) {
             sink.put(b",");
         }
         sink.put(b"{\"id\":\"");
-        self.open = Open {
-            segment: true,
-            ..Open::default()
-        };
+        self.any_field = false;
+        if id.len() > USUAL_ID || !id.iter().all(u8::is_ascii_alphanumeric) {
+            self.open = Open::Id(at - id.len()..at);
+            return;
+        }
+        sink.push_range(self.bytes, at - id.len(), at);
+        self.id_ends(sink, at);
+        if self.number > 0 && matches!(id, b"MSH" | b"BHS" | b"FHS") {
+            self.header_fields(sink);
+        }
     }
 
-    /// Opens every bracket that the value at this place needs, up to its quotation mark.
-    #[inline(always)]
-    fn open_value(&mut self, sink: &mut Sink<'_>) {
-        let Place {
-            field,
-            repetition,
-            component,
-            ..
-        } = self.place;
-        let open = &mut self.open;
-        // By far the most values are a field's first or another component of an open repetition.
-        if !open.as_object {
-            let first = component == 1 && repetition == 1 && open.any_field && field > 0;
-            if first && !open.field && sink.put_field(field) {
-                open.field = true;
-                open.repetitions = 1;
-                open.repetition = true;
-                open.any_component = true;
-                return;
-            }
-            if open.repetition && open.any_component && sink.put_component(component) {
-                return;
-            }
+    fn write_id(&mut self, sink: &mut Sink, rest: Range<usize>) {
+        let end = rest.end.min(rest.start + PIECE);
+        let piece = &self.bytes[rest.start..end];
+        sink.with_buffer(|out| self.rules.text.push(out, piece));
+        if end < rest.end {
+            self.open = Open::Id(end..rest.end);
+        } else {
+            self.id_ends(sink, end);
         }
-        self.open_rare(sink);
     }
 
-    /// The same, for every case.
-    #[inline(never)]
-    fn open_rare(&mut self, sink: &mut Sink<'_>) {
-        let Place {
-            field,
-            repetition,
-            component,
-            subcomponent,
-        } = self.place;
-        if field == 0 {
-            return self.open_segment(sink);
+    fn id_ends(&mut self, sink: &mut Sink, at: usize) {
+        sink.put(b"\",\"fields\":{");
+        self.field_ends(sink, at);
+    }
+
+    /// The separator after MSH is itself field 1, and field 2 has no delimiters in it.
+    fn header_fields(&mut self, sink: &mut Sink) {
+        let rest = &self.bytes[self.start..];
+        let end = rest.iter().position(|byte| self.rules.ends_field(*byte));
+        let encoding_characters = &rest[..end.unwrap_or(rest.len())];
+        let Rules {
+            text, delimiters, ..
+        } = self.rules;
+        sink.put_field(1, true);
+        sink.with_buffer(|out| text.push_byte(out, delimiters.field));
+        sink.put(b"\"}]");
+        if !encoding_characters.is_empty() {
+            sink.put_field(2, false);
+            sink.with_buffer(|out| text.push(out, encoding_characters));
+            sink.put(b"\"}]");
         }
-        let open = &mut self.open;
-        if !open.field {
-            open.field = true;
-            open.repetitions = 0;
-            if std::mem::replace(&mut open.any_field, true) {
-                sink.put(b",");
-            }
-            sink.put_key(field);
-            sink.put(b"[");
-        }
-        if !open.repetition {
-            while open.repetitions + 1 < repetition {
-                if open.repetitions > 0 {
-                    sink.put(b",");
+        self.any_field = true;
+        self.number = 2;
+        self.start += encoding_characters.len();
+        self.fields.seek(self.start);
+    }
+
+    /// Writes fields until the segment ends or one turns out to be long.
+    fn write_fields(&mut self, sink: &mut Sink, limit: usize) {
+        while self.number > 0 && sink.len() < limit {
+            let (start, first) = (self.start, !self.any_field);
+            match self.fields.next_end(start, LONG) {
+                Some(FieldEnd { at, .. }) if at == start => self.field_ends(sink, at),
+                Some(FieldEnd {
+                    at,
+                    inside: Inside::Plain,
+                }) => {
+                    sink.put_field(self.number, first);
+                    sink.push_range(self.bytes, start, at);
+                    sink.put(b"\"}]");
+                    self.any_field = true;
+                    self.field_ends(sink, at);
                 }
-                sink.put(b"{}");
-                open.repetitions += 1;
+                Some(FieldEnd {
+                    at,
+                    inside: Inside::Known(stops),
+                }) => {
+                    let bytes = &self.bytes[..at];
+                    let field = Field::new(bytes, stops, start, self.number, first);
+                    self.write_short(sink, field);
+                }
+                Some(FieldEnd {
+                    inside: Inside::Unknown,
+                    ..
+                }) => {
+                    let (bytes, rules) = (self.bytes, &self.rules);
+                    let field = Field::scanned(bytes, rules, start, self.number, first);
+                    self.write_short(sink, field);
+                }
+                None => {
+                    let (bytes, rules) = (self.bytes, &self.rules);
+                    let field = Field::scanned(bytes, rules, start, self.number, first);
+                    self.open = Open::Field(field);
+                    return;
+                }
             }
-            if open.repetitions > 0 {
-                sink.put(b",");
-            }
-            sink.put(b"{");
-            open.repetitions += 1;
-            open.repetition = true;
-            open.any_component = false;
         }
-        if !open.component {
-            if std::mem::replace(&mut open.any_component, true) {
-                sink.put(b",");
-            }
-            sink.put_key(component);
-            if open.as_object {
-                sink.put(b"{");
-                open.component = true;
-                open.any_subcomponent = false;
+    }
+
+    /// Writes a field that is no longer than what may be written over the limit.
+    #[inline(always)]
+    fn write_short<P: Iterator<Item = usize>>(&mut self, sink: &mut Sink, mut field: Field<'a, P>) {
+        if let Some(at) = field.fill(sink, usize::MAX, &self.rules) {
+            self.any_field |= field.any();
+            self.field_ends(sink, at);
+        }
+    }
+
+    /// Writes more of a long field.
+    fn write_long(&mut self, sink: &mut Sink, limit: usize, mut field: Scanned<'a>) {
+        match field.fill(sink, limit, &self.rules) {
+            None => self.open = Open::Field(field),
+            Some(at) => {
+                self.any_field |= field.any();
+                self.field_ends(sink, at);
+                self.fields.seek(self.start);
             }
         }
-        if open.as_object {
-            if std::mem::replace(&mut open.any_subcomponent, true) {
-                sink.put(b",");
-            }
-            sink.put_key(subcomponent);
-        }
-        sink.put(b"\"");
+    }
+
+    fn is_separator(&self, at: usize) -> bool {
+        self.bytes.get(at) == Some(&self.rules.delimiters.field)
     }
 
     #[inline(always)]
-    fn close_component(&mut self, sink: &mut Sink<'_>) {
-        if self.open.component {
-            sink.put(b"}");
-        }
-        self.open.component = false;
-        self.open.as_object = false;
-        self.place.subcomponent = 1;
-    }
-
-    #[inline(always)]
-    fn close_repetition(&mut self, sink: &mut Sink<'_>) {
-        self.close_component(sink);
-        if std::mem::take(&mut self.open.repetition) {
-            sink.put(b"}");
-        }
-    }
-
-    #[inline(always)]
-    fn close_field(&mut self, sink: &mut Sink<'_>) {
-        self.close_repetition(sink);
-        if std::mem::take(&mut self.open.field) {
-            sink.put(b"]");
-        }
-    }
-
-    #[inline(never)]
-    fn close_segment(&mut self, sink: &mut Sink<'_>) {
-        self.close_field(sink);
-        if self.open.segment {
-            if self.place.field == 0 {
-                sink.put(b",\"fields\":{");
-            }
+    fn field_ends(&mut self, sink: &mut Sink, at: usize) {
+        if self.is_separator(at) {
+            self.start = at + 1;
+            self.number += 1;
+        } else {
             sink.put(b"}}");
+            self.segment_ends(at);
         }
-        self.open = Open::default();
-        self.place = Place::default();
     }
-}
 
-/// Appends the value, unescaped, and says how many of its bytes that took: all, or at least one piece of it.
-fn unescape_some(out: &mut Vec<u8>, value: &[u8], delimiters: &Delimiters, text: Text) -> usize {
-    let mut rest = value;
-    while let Some((token, after)) = next_token(rest, delimiters) {
-        let done = value.len() - rest.len();
-        if done >= PIECE {
-            return done;
-        }
-        match token {
-            Token::Text(plain) if plain.len() > PIECE => {
-                text.push(out, &plain[..PIECE]);
-                return done + PIECE;
-            }
-            Token::Text(plain) => text.push(out, plain),
-            Token::Delimiter(byte) => text.push_byte(out, byte),
-            Token::Kept(sequence) => text.push(out, sequence),
-            Token::Hex(digits) => push_hex(out, digits, &rest[..rest.len() - after.len()], text),
-        }
-        rest = after;
-    }
-    value.len()
-}
-
-/// `\X..\`: the characters that the bytes are, or the sequence itself where they are none.
-fn push_hex(out: &mut Vec<u8>, digits: &[u8], sequence: &[u8], text: Text) {
-    let bytes: Vec<u8> = unhex(digits).collect();
-    if text.is_utf8() && std::str::from_utf8(&bytes).is_err() {
-        text.push(out, sequence);
-    } else {
-        text.push(out, &bytes);
+    fn segment_ends(&mut self, at: usize) {
+        self.start = at + 1;
+        self.number = 0;
+        self.done = at >= self.bytes.len();
     }
 }
 
@@ -599,8 +342,64 @@ mod tests {
         }
     }
 
+    /// The same by splitting, for messages without escapes.
+    fn by_splitting(message: &str) -> Value {
+        let numbered = |text: &str, delimiter: char, value: &dyn Fn(&str) -> Option<Value>| {
+            let parts = text.split(delimiter).enumerate();
+            let filled = parts.filter_map(|(at, part)| Some(((at + 1).to_string(), value(part)?)));
+            let map: serde_json::Map<String, Value> = filled.collect();
+            (!map.is_empty()).then_some(Value::Object(map))
+        };
+        let plain = |text: &str| (!text.is_empty()).then(|| json!(text));
+        let component = |text: &str| match text.split_once('&') {
+            Some((_, more)) if more.contains(|c| c != '&') => numbered(text, '&', &plain),
+            Some((first, _)) => plain(first),
+            None => plain(text),
+        };
+        let field = |text: &str| {
+            let all = text.split('~').map(|part| numbered(part, '^', &component));
+            let mut all: Vec<Option<Value>> = all.collect();
+            while let Some(None) = all.last() {
+                all.pop();
+            }
+            let all = all.into_iter().map(|part| part.unwrap_or(json!({})));
+            Some(Value::Array(all.collect())).filter(|all| all != &json!([]))
+        };
+        let segments = message.split('\r').filter(|line| !line.is_empty());
+        let segments = segments.map(|line| {
+            let (id, fields) = line.split_once('|').unwrap_or((line, ""));
+            let fields = match fields.strip_prefix("^~\\&") {
+                Some(rest) if id == "MSH" => {
+                    let mut all = numbered(&format!("|{rest}"), '|', &field).unwrap_or(json!({}));
+                    all["1"] = json!([{"1": "|"}]);
+                    all["2"] = json!([{"1": "^~\\&"}]);
+                    all
+                }
+                _ => numbered(fields, '|', &field).unwrap_or(json!({})),
+            };
+            json!({"id": id, "fields": fields})
+        });
+        Value::Array(segments.collect())
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn splitting_at_each_delimiter_gives_the_same(
+            // Runs, so that fields span several blocks and some are long.
+            runs in prop::collection::vec(
+                (prop::sample::select(&b"|||^~&\rAZ\"1"[..]), prop_oneof![9 => 1usize..4, 1 => 50usize..400]),
+                0..60,
+            ),
+            limit in prop_oneof![Just(usize::MAX), 1usize..300],
+        ) {
+            let mut message = "MSH|^~\\&|".to_owned();
+            for (byte, count) in runs {
+                message.extend(std::iter::repeat_n(char::from(byte), count));
+            }
+            prop_assert_eq!(segments(message.as_bytes(), true, limit), by_splitting(&message));
+        }
+
         #[test]
         fn any_bytes_make_json_that_does_not_depend_on_the_pieces(
             body in prop::collection::vec(prop::sample::select(&b"||^^~&\\\\\r\r\n\"AXF0\x01\xe9\xc3\xa9"[..]), 0..120),

@@ -1,29 +1,38 @@
 //! Appends small pieces to a buffer without a call of `memcpy` for each.
 //!
 //! HL7 values are a few bytes long, and between two of them stand five or six pieces of JSON punctuation. Here a piece is one
-//! store of a fixed size, and so is nearly every value: storing sixteen bytes and taking some back is cheaper than copying
-//! exactly five. The usual sequences, `,"7":[{"1":"` and `,"2":"`, are whole pieces of their own.
+//! store of a fixed size, and so is nearly every value: storing 32 bytes, of which the next store overwrites those that were
+//! too many, is cheaper than copying exactly five. For that the buffer is always longer than what is written of it. The
+//! usual sequences, `,"7":[{"1":"` and `,"2":"`, are whole pieces of their own.
 
-/// Longer values are copied exactly.
-const SHORT: usize = 16;
+/// Longest value that is one store.
+const SHORT: usize = 32;
+/// Longest piece of punctuation.
+const PIECE: usize = 16;
+/// The buffer grows by at least this.
+const STEP: usize = 512;
 /// Field and component numbers below this have their keys in the tables.
 const KNOWN: usize = 100;
 
-/// A piece shorter than its store.
+/// Text shorter than its store.
 #[derive(Debug, Clone, Copy)]
 struct Piece {
-    bytes: [u8; SHORT],
+    bytes: [u8; PIECE],
     len: usize,
 }
 
-/// `,"7":[{"1":"` for each field number.
+/// `"7":[{"1":"` for each field number: for the first of a segment.
+static FIRST_FIELDS: [Piece; KNOWN] = keys(b"\"", b"\":[{\"1\":\"");
+/// `,"7":[{"1":"`: for the others.
 static FIELDS: [Piece; KNOWN] = keys(b",\"", b"\":[{\"1\":\"");
-/// `,"7":"` for each component number.
+/// `{"7":"` for each component number: for the first of a repetition.
+static FIRST_COMPONENTS: [Piece; KNOWN] = keys(b"{\"", b"\":\"");
+/// `,"7":"`: for the others.
 static COMPONENTS: [Piece; KNOWN] = keys(b",\"", b"\":\"");
 
 const fn keys(before: &[u8], after: &[u8]) -> [Piece; KNOWN] {
     let mut all = [Piece {
-        bytes: [b' '; SHORT],
+        bytes: [b' '; PIECE],
         len: 0,
     }; KNOWN];
     let mut number = 0;
@@ -51,82 +60,135 @@ impl Piece {
     }
 }
 
-/// Appends to a buffer.
+/// Appends to a buffer that it owns for the time being.
 #[derive(Debug)]
-pub struct Sink<'o> {
-    out: &'o mut Vec<u8>,
+pub struct Sink {
+    /// What is written, and room behind it.
+    buffer: Vec<u8>,
+    /// How much is written.
+    at: usize,
 }
 
-impl<'o> Sink<'o> {
-    /// Appends to `out`.
-    pub fn new(out: &'o mut Vec<u8>) -> Self {
-        Self { out }
+impl Sink {
+    /// Appends to `buffer`.
+    pub fn new(buffer: Vec<u8>) -> Self {
+        Self {
+            at: buffer.len(),
+            buffer,
+        }
     }
 
-    /// The buffer.
-    pub fn buffer(&mut self) -> &mut Vec<u8> {
-        self.out
+    /// Gives the buffer back.
+    pub fn into_buffer(mut self) -> Vec<u8> {
+        self.buffer.truncate(self.at);
+        self.buffer
     }
 
-    /// Bytes in the buffer.
+    /// Lends the buffer to something that appends to it.
+    pub fn with_buffer<T>(&mut self, append: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        self.buffer.truncate(self.at);
+        let result = append(&mut self.buffer);
+        self.at = self.buffer.len();
+        result
+    }
+
+    /// Bytes written.
     #[inline(always)]
     pub fn len(&self) -> usize {
-        self.out.len()
+        self.at
     }
 
-    /// Whether the buffer is empty.
+    /// Whether nothing is written.
     pub fn is_empty(&self) -> bool {
-        self.out.is_empty()
+        self.at == 0
+    }
+
+    /// Writes `N` bytes, of which the first `len` count.
+    #[inline(always)]
+    fn store<const N: usize>(&mut self, bytes: &[u8; N], len: usize) {
+        if self.buffer.len() - self.at < N {
+            self.grow(N);
+        }
+        self.buffer[self.at..self.at + N].copy_from_slice(bytes);
+        self.at += len;
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, room: usize) {
+        self.buffer.resize(self.at + room.max(STEP), 0);
     }
 
     /// Appends fixed text.
     #[inline(always)]
     pub fn put<const N: usize>(&mut self, text: &[u8; N]) {
-        self.out.extend_from_slice(text);
+        self.store(text, N);
     }
 
-    /// Appends sixteen bytes and keeps the first `len`.
+    /// Appends `,"7":[{"1":"`, without the comma if it is the segment's first field.
     #[inline(always)]
-    fn put_short(&mut self, bytes: &[u8; SHORT], len: usize) {
-        let end = self.out.len() + len;
-        self.out.extend_from_slice(bytes);
-        self.out.truncate(end);
+    pub fn put_field(&mut self, number: usize, first: bool) {
+        let table = if first { &FIRST_FIELDS } else { &FIELDS };
+        match table.get(number) {
+            Some(piece) => self.store(&piece.bytes, piece.len),
+            None => self.put_unusual(number, if first { "" } else { "," }, "[{\"1\":\""),
+        }
     }
 
-    /// Appends `,"7":[{"1":"`, where the number is below a hundred; otherwise nothing, and `false`.
+    /// Appends `,"7":[`, without the comma if it is the segment's first field.
     #[inline(always)]
-    pub fn put_field(&mut self, number: usize) -> bool {
-        let Some(piece) = FIELDS.get(number) else {
-            return false;
+    pub fn put_repetitions(&mut self, number: usize, first: bool) {
+        self.put_field(number, first);
+        self.at -= b"{\"1\":\"".len();
+    }
+
+    /// Appends `,"7":"`, or `{"7":"` if it is the first in its object.
+    #[inline(always)]
+    pub fn put_component(&mut self, number: usize, first: bool) {
+        let table = if first {
+            &FIRST_COMPONENTS
+        } else {
+            &COMPONENTS
         };
-        self.put_short(&piece.bytes, piece.len);
-        true
+        match table.get(number) {
+            Some(piece) => self.store(&piece.bytes, piece.len),
+            None => self.put_unusual(number, if first { "{" } else { "," }, "\""),
+        }
     }
 
-    /// Appends `,"7":"`, where the number is below a hundred; otherwise nothing, and `false`.
+    /// Appends `,"7":`, or `{"7":` if it is the first in its object.
     #[inline(always)]
-    pub fn put_component(&mut self, number: usize) -> bool {
-        let Some(piece) = COMPONENTS.get(number) else {
-            return false;
-        };
-        self.put_short(&piece.bytes, piece.len);
-        true
+    pub fn put_subcomponents(&mut self, number: usize, first: bool) {
+        self.put_component(number, first);
+        self.at -= b"\"".len();
     }
 
-    /// Appends `"7":`.
-    pub fn put_key(&mut self, number: usize) {
+    #[cold]
+    #[inline(never)]
+    fn put_unusual(&mut self, number: usize, before: &str, after: &str) {
+        self.push(before.as_bytes());
         self.put(b"\"");
-        self.out
-            .extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        self.push(itoa::Buffer::new().format(number).as_bytes());
         self.put(b"\":");
+        self.push(after.as_bytes());
+    }
+
+    /// Appends `bytes`.
+    #[inline]
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.buffer.len() - self.at < bytes.len() {
+            self.grow(bytes.len());
+        }
+        self.buffer[self.at..self.at + bytes.len()].copy_from_slice(bytes);
+        self.at += bytes.len();
     }
 
     /// Appends `bytes[from..to]`.
     #[inline(always)]
-    pub fn push(&mut self, bytes: &[u8], from: usize, to: usize) {
+    pub fn push_range(&mut self, bytes: &[u8], from: usize, to: usize) {
         match bytes.get(from..).and_then(<[u8]>::first_chunk::<SHORT>) {
-            Some(chunk) if to - from <= SHORT => self.put_short(chunk, to - from),
-            _ => self.out.extend_from_slice(&bytes[from..to]),
+            Some(chunk) if to - from <= SHORT => self.store(chunk, to - from),
+            _ => self.push(&bytes[from..to]),
         }
     }
 }
@@ -137,28 +199,32 @@ mod tests {
 
     #[test]
     fn values_of_every_length_are_copied_exactly() {
-        let value = b"0123456789abcdefghijklmnopqrstuvwxyz";
+        let value = b"0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz";
         for from in 0..value.len() {
             for to in from..=value.len() {
-                let mut out = b"x".to_vec();
-                Sink::new(&mut out).push(value, from, to);
-                assert_eq!(out, [b"x", &value[from..to]].concat());
+                let mut sink = Sink::new(b"x".to_vec());
+                sink.push_range(value, from, to);
+                sink.put(b"y");
+                assert_eq!(sink.len(), to - from + 2);
+                assert_eq!(sink.into_buffer(), [b"x", &value[from..to], b"y"].concat());
             }
         }
     }
 
     #[test]
-    fn keys_of_every_known_number() {
-        for number in 0..KNOWN {
-            let mut out = Vec::new();
-            let mut sink = Sink::new(&mut out);
-            assert!(sink.put_field(number) && sink.put_component(number));
-            sink.put_key(number);
-            let expected = format!(",\"{number}\":[{{\"1\":\",\"{number}\":\"\"{number}\":");
-            assert_eq!(String::from_utf8_lossy(&out), expected);
+    fn keys_of_known_numbers_and_of_others() {
+        for n in 0..KNOWN + 2 {
+            let mut sink = Sink::new(Vec::new());
+            for first in [true, false] {
+                sink.put_field(n, first);
+                sink.put_repetitions(n, first);
+                sink.put_component(n, first);
+                sink.put_subcomponents(n, first);
+            }
+            let first = format!("\"{n}\":[{{\"1\":\"\"{n}\":[{{\"{n}\":\"{{\"{n}\":");
+            let other = format!(",\"{n}\":[{{\"1\":\",\"{n}\":[,\"{n}\":\",\"{n}\":");
+            assert_eq!(String::from_utf8_lossy(&sink.into_buffer()), first + &other);
         }
-        let mut out = Vec::new();
-        assert!(!Sink::new(&mut out).put_field(KNOWN) && !Sink::new(&mut out).put_component(KNOWN));
-        assert!(out.is_empty());
+        assert!(Sink::new(Vec::new()).is_empty());
     }
 }

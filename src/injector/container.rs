@@ -67,8 +67,12 @@ pub(super) fn container(settings: &Resolved, token: bool) -> Value {
             "seccompProfile": {"type": "RuntimeDefault"},
         },
     });
-    if let (Some(map), false) = (container.as_object_mut(), mounts.is_empty()) {
-        map.insert("volumeMounts".into(), mounts.into());
+    if let Some(map) = container.as_object_mut() {
+        if !mounts.is_empty() {
+            map.insert("volumeMounts".into(), mounts.into());
+        }
+        // With a file there may be nothing to say.
+        map.retain(|key, value| key != "env" || value != &json!([]));
     }
     container
 }

@@ -17,6 +17,7 @@ pub mod config;
 mod container;
 mod error;
 pub mod inject;
+pub mod manifest;
 pub mod options;
 pub mod patch;
 mod pod;

@@ -1,7 +1,7 @@
 //! What a pod says, read without a type for pods: only the fields that matter here, each where it is.
 
 use super::FieldError;
-use super::annotation::{DOMAIN, STATUS};
+use super::annotation::{self, DOMAIN, STATUS};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -99,6 +99,9 @@ impl<'a> Pod<'a> {
                 _ if full == STATUS => {}
                 Some(text) => {
                     found.insert(name, text);
+                }
+                None if annotation::find(name).is_none() => {
+                    errors.push(FieldError::new(full, annotation::no_such(name)));
                 }
                 None => errors.push(FieldError::new(full, not_text(value))),
             }

@@ -33,9 +33,9 @@ fn wrong_annotations_are_refused_on_the_deployment_and_on_the_pod_with_every_err
     let all_named = |refusal: &str| names.iter().all(|name| refusal.contains(name.as_str()));
 
     // The policy's variables are compiled some time after the policy is there.
-    let deployment = labelled_deployment("wrong", 1, wrong.clone(), &[example(cluster)]);
+    let deployment = labelled_deployment("wrong", 1, &wrong, &[example(cluster)]);
     let refusal = eventually("the Deployment is refused", || {
-        match cluster.try_apply(&namespace.name, &[deployment.clone()]) {
+        match cluster.try_apply(&namespace.name, std::slice::from_ref(&deployment)) {
             Ok(_) => {
                 namespace.kubectl(&["delete", "deployment", "wrong"]);
                 Err("it was taken".to_owned())
@@ -50,7 +50,7 @@ fn wrong_annotations_are_refused_on_the_deployment_and_on_the_pod_with_every_err
 
     let refusal = admitted(
         &namespace,
-        &labelled_pod("wrong", wrong.clone(), &[example(cluster)]),
+        &labelled_pod("wrong", &wrong, &[example(cluster)]),
     );
     let refusal = refusal.expect_err("the pod is refused");
     assert!(
@@ -66,7 +66,7 @@ fn wrong_annotations_are_refused_on_the_deployment_and_on_the_pod_with_every_err
     namespace.apply(&[labelled_deployment(
         "right",
         1,
-        json!({ "mllp-bridge.io/app-path": "/hl7" }),
+        &json!({ "mllp-bridge.io/app-path": "/hl7" }),
         &[example(cluster)],
     )]);
     namespace.rolled_out("right");
@@ -120,7 +120,7 @@ fn neither_injector_nor_sidecar_may_do_more_than_is_documented() {
     }
 
     // The app wants its token; the sidecar must not have it.
-    let mut pod = labelled_pod("hl7", json!({}), &[example(cluster)]);
+    let mut pod = labelled_pod("hl7", &json!({}), &[example(cluster)]);
     pod["spec"]["automountServiceAccountToken"] = json!(true);
     namespace.apply(&[pod]);
     namespace.wait_for("condition=Ready", "pod/hl7");
@@ -166,13 +166,13 @@ fn while_the_webhook_is_down_only_labelled_pods_wait() {
     namespace.apply(&[labelled_deployment(
         "labelled",
         1,
-        json!({}),
+        &json!({}),
         &[example(cluster)],
     )]);
     namespace.apply(&[pods::deployment(
         "plain",
         1,
-        pods::spec(&[], &[example(cluster)]),
+        &pods::spec(&[], &[example(cluster)]),
     )]);
     namespace.rolled_out("plain");
     let reason = eventually("the reason why it waits", || {
@@ -216,7 +216,7 @@ fn certificates_change_and_replicas_restart_without_a_refused_pod_and_a_killed_l
         ],
     );
     let namespace = Namespace::new(cluster, "rotation");
-    let pod = labelled_pod("dry", json!({}), &[example(cluster)]);
+    let pod = labelled_pod("dry", &json!({}), &[example(cluster)]);
 
     // A CA lives for a minute, so the next one comes within it.
     let before = release

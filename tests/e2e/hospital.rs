@@ -118,7 +118,7 @@ fn in_a_pod(namespace: &Namespace) -> Command {
             "ehr",
             &["-c", "import time; time.sleep(86400)"],
         );
-        namespace.apply(&[pods::pod("ehr", pods::spec(&[], &[idle]))]);
+        namespace.apply(&[pods::pod("ehr", &pods::spec(&[], &[idle]))]);
         namespace.wait_for("condition=Ready", "pod/ehr");
     }
     let mut command = namespace.cluster.command("kubectl");
@@ -139,7 +139,7 @@ impl<'a> Store<'a> {
     #[track_caller]
     pub(crate) fn start(namespace: &'a Namespace) -> Self {
         let container = pods::python(namespace.cluster, "store", &["store.py", "8081"]);
-        namespace.apply(&[pods::pod("store", pods::spec(&[], &[container]))]);
+        namespace.apply(&[pods::pod("store", &pods::spec(&[], &[container]))]);
         let url = format!("http://{}:8081", namespace.address_of("store"));
         eventually("the store", || namespace.ask_pod("store", 8081, "/records"));
         Self { namespace, url }

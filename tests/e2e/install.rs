@@ -41,7 +41,7 @@ fn life(helm: &'static str) {
     namespace.apply(&[labelled_deployment(
         "hl7",
         2,
-        json!({ "mllp-bridge.io/app-path": "/hl7" }),
+        &json!({ "mllp-bridge.io/app-path": "/hl7" }),
         &[app],
     )]);
     namespace.rolled_out("hl7");
@@ -114,7 +114,7 @@ fn life(helm: &'static str) {
     // Without the webhook the label is only a label.
     let bare = admitted(
         &namespace,
-        &labelled_pod("bare", json!({}), &[example(cluster)]),
+        &labelled_pod("bare", &json!({}), &[example(cluster)]),
     );
     assert!(sidecar_of(&bare.expect("a pod")).is_none());
     println!(
@@ -138,7 +138,7 @@ fn example(cluster: Cluster) -> Value {
 /// A labelled pod gets its sidecar now.
 #[track_caller]
 fn trusted(namespace: &Namespace) -> Value {
-    let pod = labelled_pod("trusted", json!({}), &[example(namespace.cluster)]);
+    let pod = labelled_pod("trusted", &json!({}), &[example(namespace.cluster)]);
     let pod = admitted(namespace, &pod).unwrap_or_else(|error| panic!("{error}"));
     assert!(sidecar_of(&pod).is_some(), "{pod}");
     pod

@@ -113,7 +113,7 @@ fn end_of_a_pod(case: &Case) -> Option<(Order, Account, u64)> {
     }
     let spec = pods::spec(&[pods::sidecar(cluster)], &[app]);
     namespace.apply(&[
-        pods::deployment("hl7", 2, spec),
+        pods::deployment("hl7", 2, &spec),
         pods::mllp_service("mllp", "hl7"),
     ]);
     namespace.rolled_out("hl7");

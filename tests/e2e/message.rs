@@ -20,7 +20,7 @@ fn a_message_from_the_hospital_to_a_pods_own_address_is_taken_by_the_app_and_ack
         &[pods::sidecar(cluster)],
         &[pods::recorder(cluster, &store.url)],
     );
-    namespace.apply(&[pods::pod("hl7", spec)]);
+    namespace.apply(&[pods::pod("hl7", &spec)]);
     let address = format!("{}:2575", namespace.address_of("hl7"));
 
     let report = Hospital::send(&namespace, &address, "M", 20);
@@ -54,7 +54,7 @@ fn the_example_app_answers_the_projects_own_client_through_the_pods_address() {
     let example = pods::python(cluster, "app", &["app.py", "8080"]);
     namespace.apply(&[pods::pod(
         "hl7",
-        pods::spec(&[pods::sidecar(cluster)], &[example]),
+        &pods::spec(&[pods::sidecar(cluster)], &[example]),
     )]);
     let address = format!("{}:2575", namespace.address_of("hl7"));
     let message = "MSH|^~\\&|REGADT|GENHOSP|BRIDGE|CLOUD|20261122101500||ADT^A01^ADT_A01|EX1|P|2.5.1\r\
@@ -79,7 +79,7 @@ fn prometheus_finds_the_sidecar_by_itself_and_shows_the_messages() {
         &[pods::sidecar(cluster)],
         &[pods::recorder(cluster, &store.url)],
     );
-    namespace.apply(&[pods::pod("hl7", spec)]);
+    namespace.apply(&[pods::pod("hl7", &spec)]);
     let address = format!("{}:2575", namespace.address_of("hl7"));
     let accepted = format!(
         "mllp_bridge_messages_total{{outcome=\"accepted\",pod=\"hl7\",namespace=\"{}\"}}",
@@ -103,7 +103,7 @@ fn restricted_is_enforced_and_the_sidecar_has_no_service_account_token() {
     bare["securityContext"] = json!({});
     let refused = cluster.try_apply(
         &namespace.name,
-        &[pods::pod("bare", pods::spec(&[bare], &[example()]))],
+        &[pods::pod("bare", &pods::spec(&[bare], &[example()]))],
     );
     let refusal = refused.expect_err("a pod without the fields is refused");
     assert!(
@@ -113,7 +113,7 @@ fn restricted_is_enforced_and_the_sidecar_has_no_service_account_token() {
 
     namespace.apply(&[pods::pod(
         "hl7",
-        pods::spec(&[pods::sidecar(cluster)], &[example()]),
+        &pods::spec(&[pods::sidecar(cluster)], &[example()]),
     )]);
     namespace.wait_for("condition=Ready", "pod/hl7");
     let pod = namespace.get("pod", "hl7");

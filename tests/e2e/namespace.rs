@@ -21,12 +21,12 @@ impl Namespace {
     /// A new one, in which Pod Security's `restricted` is enforced.
     #[track_caller]
     pub(crate) fn new(cluster: Cluster, purpose: &str) -> Self {
-        Self::with_labels(cluster, purpose, json!({}))
+        Self::with_labels(cluster, purpose, &json!({}))
     }
 
     /// A new one with labels besides.
     #[track_caller]
-    pub(crate) fn with_labels(cluster: Cluster, purpose: &str, labels: Value) -> Self {
+    pub(crate) fn with_labels(cluster: Cluster, purpose: &str, labels: &Value) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("e2e-{purpose}-{}-{number}", std::process::id());

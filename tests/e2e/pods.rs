@@ -60,12 +60,12 @@ pub(crate) fn spec(sidecars: &[Value], containers: &[Value]) -> Value {
 }
 
 /// A pod.
-pub(crate) fn pod(name: &str, spec: Value) -> Value {
+pub(crate) fn pod(name: &str, spec: &Value) -> Value {
     json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "labels": { "app": name } }, "spec": spec })
 }
 
 /// A Deployment that replaces its pods one by one, and lets a new one prove itself first.
-pub(crate) fn deployment(name: &str, replicas: u32, spec: Value) -> Value {
+pub(crate) fn deployment(name: &str, replicas: u32, spec: &Value) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": name },
         "spec": {

@@ -135,13 +135,13 @@ impl Drop for Release {
 }
 
 /// A pod's metadata that asks for a sidecar.
-pub(crate) fn labelled(name: &str, annotations: Value) -> Value {
+pub(crate) fn labelled(name: &str, annotations: &Value) -> Value {
     json!({ "name": name, "labels": { "app": name, "mllp-bridge.io/inject": "true" }, "annotations": annotations })
 }
 
 /// A pod that asks for a sidecar.
-pub(crate) fn labelled_pod(name: &str, annotations: Value, containers: &[Value]) -> Value {
-    let mut pod = pods::pod(name, pods::spec(&[], containers));
+pub(crate) fn labelled_pod(name: &str, annotations: &Value, containers: &[Value]) -> Value {
+    let mut pod = pods::pod(name, &pods::spec(&[], containers));
     pod["metadata"] = labelled(name, annotations);
     pod
 }
@@ -150,10 +150,10 @@ pub(crate) fn labelled_pod(name: &str, annotations: Value, containers: &[Value])
 pub(crate) fn labelled_deployment(
     name: &str,
     replicas: u32,
-    annotations: Value,
+    annotations: &Value,
     containers: &[Value],
 ) -> Value {
-    let mut deployment = pods::deployment(name, replicas, pods::spec(&[], containers));
+    let mut deployment = pods::deployment(name, replicas, &pods::spec(&[], containers));
     let mut metadata = labelled(name, annotations);
     metadata.as_object_mut().expect("an object").remove("name");
     deployment["spec"]["template"]["metadata"] = metadata;

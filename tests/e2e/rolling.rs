@@ -20,7 +20,7 @@ fn three_rolling_restarts_under_load_lose_nothing() {
         &[pods::recorder(cluster, &store.url)],
     );
     namespace.apply(&[
-        pods::deployment("hl7", 2, spec),
+        pods::deployment("hl7", 2, &spec),
         pods::mllp_service("mllp", "hl7"),
     ]);
     namespace.rolled_out("hl7");
@@ -85,7 +85,7 @@ fn a_killed_sidecar_comes_back_and_what_it_acknowledged_is_not_lost() {
         &[pods::sidecar(cluster)],
         &[pods::recorder(cluster, &store.url)],
     );
-    namespace.apply(&[pods::pod("hl7", spec)]);
+    namespace.apply(&[pods::pod("hl7", &spec)]);
     let address = format!("{}:2575", namespace.address_of("hl7"));
     let before = status(&namespace);
 

@@ -1,56 +1,34 @@
-//! `inject` as a user runs it: manifests in, manifests out.
+//! `inject` as a user runs it: manifests in, the same manifests with sidecars out.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
+use serde_json::Value;
 use std::fs;
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, Stdio};
-
-use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// What came out.
 struct Ran {
     code: Option<i32>,
     out: String,
     err: String,
 }
 
-impl Ran {
-    /// Fails unless it ended well and had nothing to complain of.
-    #[track_caller]
-    fn ok(self) -> Self {
-        assert_eq!((self.code, self.err.as_str()), (Some(0), ""));
-        self
-    }
-
-    /// The documents that were printed.
-    fn documents(&self) -> Vec<Value> {
-        serde_saphyr::from_multiple(&self.out)
-            .unwrap_or_else(|error| panic!("{error}\n{}", self.out))
-    }
-}
-
-fn inject_in(folder: &Path, args: &[&str], input: &str) -> Ran {
+/// Runs `inject` with these words, and `input` on its standard input.
+fn inject(words: &[&str], input: &str) -> Ran {
     let mut child = Command::new(env!("CARGO_BIN_EXE_mllp-bridge"))
         .arg("inject")
-        .args(args)
-        .current_dir(folder)
-        // It must not matter: this is about other processes' configuration.
-        .env("MLLP_BRIDGE_LOG__LEVEL", "nonsense")
+        .args(words)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("start");
-    // Fails where the command does not read it.
-    let _ = child
-        .stdin
-        .take()
-        .expect("piped")
-        .write_all(input.as_bytes());
-    let output = child.wait_with_output().expect("wait");
+        .expect("the binary starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    // It may have ended before it read anything.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
     Ran {
         code: output.status.code(),
         out: String::from_utf8(output.stdout).expect("UTF-8"),
@@ -58,338 +36,245 @@ fn inject_in(folder: &Path, args: &[&str], input: &str) -> Ran {
     }
 }
 
-fn inject(args: &[&str], input: &str) -> Ran {
-    let folder = TempDir::new().expect("a folder");
-    inject_in(folder.path(), args, input)
+#[track_caller]
+fn done(words: &[&str], input: &str) -> String {
+    let ran = inject(words, input);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{}", ran.out);
+    ran.out
 }
 
-/// A Deployment whose comments and quoting are somebody's.
-const DEPLOYMENT: &str = "\
-# Admission desk.
+fn yaml(text: &str) -> Value {
+    serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+const POD: &str = "metadata: {labels: {mllp-bridge.io/inject: \"true\"}}, spec: {containers: [{name: app, image: \"app:1\"}]}";
+
+/// An object of this kind, and where its pod is.
+fn object(kind: &str) -> (String, String) {
+    let (version, head, at) = match kind {
+        "Pod" => {
+            return (
+                format!("{{apiVersion: v1, kind: Pod, {POD}}}\n"),
+                String::new(),
+            );
+        }
+        "Job" => ("batch/v1", format!("template: {{{POD}}}"), "/spec/template"),
+        "CronJob" => (
+            "batch/v1",
+            format!("schedule: \"@daily\", jobTemplate: {{spec: {{template: {{{POD}}}}}}}"),
+            "/spec/jobTemplate/spec/template",
+        ),
+        _ => ("apps/v1", format!("template: {{{POD}}}"), "/spec/template"),
+    };
+    let text = format!(
+        "{{apiVersion: {version}, kind: {kind}, metadata: {{name: lab}}, spec: {{{head}}}}}\n"
+    );
+    (text, at.to_owned())
+}
+
+const KINDS: [&str; 7] = [
+    "Pod",
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "ReplicaSet",
+    "Job",
+    "CronJob",
+];
+
+#[test]
+fn each_kind_gets_its_sidecar_once() {
+    for kind in KINDS {
+        let (text, at) = object(kind);
+        let out = done(&["-f", "-"], &text);
+        let sidecar = format!("{at}/spec/initContainers/0");
+        let value = yaml(&out);
+        let sidecar = value.pointer(&sidecar).expect(kind);
+        assert_eq!(sidecar["name"], "mllp-bridge", "{kind}");
+        assert_eq!(sidecar["restartPolicy"], "Always", "{kind}");
+        assert_eq!(done(&["-f", "-"], &out), out, "{kind}, a second time");
+    }
+}
+
+#[test]
+fn the_items_of_a_list_get_theirs_and_others_stay() {
+    let items: Vec<Value> = KINDS.iter().map(|kind| yaml(&object(kind).0)).collect();
+    let mut list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": items});
+    list["items"].as_array_mut().unwrap().push(serde_json::json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "lab"}, "data": {"a": "b"},
+    }));
+    let out: Value = serde_json::from_str(&done(&["-f", "-"], &format!("{list:#}\n")))
+        .expect("JSON in, JSON out");
+    for (at, kind) in KINDS.iter().enumerate() {
+        let sidecar = format!("/items/{at}{}/spec/initContainers/0/name", object(kind).1);
+        assert_eq!(out.pointer(&sidecar).expect(kind), "mllp-bridge");
+    }
+    assert_eq!(out["items"][KINDS.len()], list["items"][KINDS.len()]);
+}
+
+/// What has no pod, or does not ask, with everything that YAML allows.
+const UNTOUCHED: &str = "# A service.\napiVersion: v1\nkind: Service\nmetadata: &m {name: lab}\nspec:   {selector: *m}\n---\n\n---\nkind: Deployment\napiVersion: apps/v1\nspec: {template: {metadata: {}, spec: {containers: []}}}\n...\n";
+
+#[test]
+fn what_is_not_touched_is_the_same_byte_for_byte() {
+    assert_eq!(done(&["-f", "-"], UNTOUCHED), UNTOUCHED);
+    let crlf = UNTOUCHED.replace('\n', "\r\n");
+    assert_eq!(done(&["-f", "-"], &crlf), crlf);
+    let json = "{\"kind\":\"Service\",\n\t\"apiVersion\":\"v1\"}";
+    assert_eq!(done(&["-f", "-"], json), json);
+}
+
+const COMMENTED: &str = "\
+# The lab's receiver.
 apiVersion: apps/v1
-kind: Deployment
+kind: Deployment   # one of them
 metadata:
-  name: desk   # as in the wiki
+    name: lab
 spec:
-  template:
-    metadata:
-      labels: { app: 'desk', mllp-bridge.io/inject: \"true\" }
-    spec:
-      containers:
-        - name: desk
-          image: \"desk:1\"   # pinned
+    template:
+        metadata:
+            labels: {mllp-bridge.io/inject: 'true'} # asks
+            annotations:
+                mllp-bridge.io/mllp-port: \"2580\"
+        spec:
+            containers:
+            - image: 'app:1'
+              name: app # ours
+# The end.
 ";
 
-const SERVICE: &str =
-    "apiVersion: v1\nkind: Service\nmetadata: {name: desk}   # odd   spacing\n\n\n";
-
-fn object(version: &str, kind: &str, path: &[&str]) -> String {
-    let mut pod = json!({
-        "metadata": {"labels": {"mllp-bridge.io/inject": "true"}},
-        "spec": {"restartPolicy": "Never", "containers": [{"name": "app", "image": "desk:1"}]},
-    });
-    for step in path.iter().rev() {
-        pod = json!({ *step: pod });
-    }
-    pod["apiVersion"] = version.into();
-    pod["kind"] = kind.into();
-    pod["metadata"]["name"] = "desk".into();
-    format!("{pod:#}\n")
-}
-
 #[test]
-fn every_kind_that_has_pods() {
-    let template: &[&str] = &["spec", "template"];
-    let cron: &[&str] = &["spec", "jobTemplate", "spec", "template"];
-    for (version, kind, path) in [
-        ("v1", "Pod", &[] as &[&str]),
-        ("apps/v1", "Deployment", template),
-        ("apps/v1", "StatefulSet", template),
-        ("apps/v1", "DaemonSet", template),
-        ("apps/v1", "ReplicaSet", template),
-        ("batch/v1", "Job", template),
-        ("batch/v1", "CronJob", cron),
-    ] {
-        let ran = inject(&["-f", "-"], &object(version, kind, path)).ok();
-        let [document] = ran.documents().try_into().expect("one document");
-        let pod = path
-            .iter()
-            .fold(&document, |node: &Value, step| &node[*step]);
-        let sidecar = &pod["spec"]["initContainers"][0];
-        assert_eq!(sidecar["name"], "mllp-bridge", "{kind}");
-        assert!(
-            pod["metadata"]["annotations"]["mllp-bridge.io/status"].is_string(),
-            "{kind}"
-        );
-        assert_eq!(pod["spec"]["containers"][0]["name"], "app", "{kind}");
-        let again = inject(&["-f", "-"], &ran.out).ok();
-        assert_eq!(again.out, ran.out, "{kind}");
+fn comments_order_quotes_and_line_ends_stay() {
+    for crlf in [false, true] {
+        let text = if crlf {
+            COMMENTED.replace('\n', "\r\n")
+        } else {
+            COMMENTED.to_owned()
+        };
+        let out = done(&["-f", "-"], &text);
+        let mut rest = out.lines();
+        for line in text.lines() {
+            assert!(
+                rest.any(|one| one == line),
+                "{line:?} is gone, or not in its place:\n{out}"
+            );
+        }
+        let bare = out.replace("\r\n", "").contains('\n');
+        assert_eq!(bare, !crlf, "line ends are mixed: {out:?}");
+        let port = yaml(&out)["spec"]["template"]["spec"]["initContainers"][0]["ports"][0].clone();
+        assert_eq!(port["containerPort"], 2580);
     }
 }
 
 #[test]
-fn a_list_is_its_items() {
-    let items = [
-        object("v1", "Pod", &[]),
-        object("apps/v1", "Deployment", &["spec", "template"]),
-    ];
-    let list = format!(
-        "{{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [{}]}}\n",
-        items.join(",")
-    );
-    let ran = inject(&["-f", "-"], &list).ok();
-    let document = &ran.documents()[0];
-    for pod in [
-        &document["items"][0],
-        &document["items"][1]["spec"]["template"],
-    ] {
-        assert_eq!(pod["spec"]["initContainers"][0]["name"], "mllp-bridge");
-    }
-}
-
-#[test]
-fn what_is_not_touched_is_printed_byte_for_byte() {
-    assert_eq!(inject(&["-f", "-"], SERVICE).ok().out, SERVICE);
-    let both = format!("{SERVICE}---\n{DEPLOYMENT}---\n{SERVICE}");
-    let out = inject(&["-f", "-"], &both).ok().out;
+fn a_diff_and_an_explanation_are_printed_instead() {
+    let text = format!("{COMMENTED}---\n{UNTOUCHED}");
+    let diff = done(&["-f", "-", "--diff"], &text);
     assert!(
-        out.starts_with(SERVICE) && out.ends_with(&format!("---\n{SERVICE}")),
-        "{out}"
+        diff.starts_with("--- a/standard input\n+++ b/standard input\n@@"),
+        "{diff}"
     );
-    // And of what is touched, each line.
-    let mut lines = out.lines();
-    for line in both.lines() {
+    let removed = diff.lines().skip(2).filter(|line| line.starts_with('-'));
+    assert_eq!(removed.count(), 0, "{diff}");
+    let said = done(&["-f", "-", "--explain"], &text);
+    for line in [
+        "standard input: Deployment default/lab: gets its sidecar",
+        "    adds /spec/initContainers",
+        "standard input: Service lab: stays as it is: not a kind that has pods",
+    ] {
         assert!(
-            lines.any(|other| other == line),
-            "{line:?} is gone or moved:\n{out}"
+            said.lines().any(|one| one == line),
+            "{line:?} is not in:\n{said}"
         );
     }
-}
-
-#[test]
-fn the_sidecar_of_a_file_is_the_webhooks() {
-    let ran = inject(
-        &["-f", "-", "--image", "registry.example/bridge:2"],
-        &object("v1", "Pod", &[]),
-    )
-    .ok();
-    let before: Value = serde_json::from_str(&object("v1", "Pod", &[])).unwrap();
-    let mut settings = mllp_bridge::injector::Settings::default();
-    settings.sidecar.image = "registry.example/bridge:2".into();
-    let namespace = mllp_bridge::injector::Namespace::default();
-    let outcome = mllp_bridge::injector::inject(&before, &namespace, &settings);
-    let mllp_bridge::injector::Outcome::Patch { ops, .. } = outcome else {
-        panic!("{outcome:?}")
-    };
-    let mut after = before;
-    mllp_bridge::injector::patch::apply(&mut after, &ops).unwrap();
-    assert_eq!(ran.documents(), [after]);
-}
-
-#[test]
-fn files_and_directories_become_one_stream() {
-    let folder = TempDir::new().unwrap();
-    let deploy = folder.path().join("deploy");
-    fs::create_dir_all(deploy.join("inner")).unwrap();
-    fs::write(deploy.join("b.yaml"), DEPLOYMENT).unwrap();
-    fs::write(deploy.join("a.yml"), SERVICE.trim_end()).unwrap();
-    fs::write(deploy.join("c.json"), object("v1", "Pod", &[])).unwrap();
-    fs::write(deploy.join("README.md"), "not [yaml").unwrap();
-    fs::write(deploy.join("inner/d.yaml"), "not: [yaml").unwrap();
-    let ran = inject_in(folder.path(), &["-f", "deploy", "-f", "deploy/a.yml"], "").ok();
-    let kinds: Vec<Value> = ran
-        .documents()
+    let said = done(&["-f", "-", "--explain", "--output", "json"], &text);
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    let results: Vec<&Value> = said
+        .as_array()
+        .unwrap()
         .iter()
-        .map(|one| one["kind"].clone())
+        .map(|one| &one["result"])
         .collect();
-    assert_eq!(kinds, ["Service", "Deployment", "Pod", "Service"]);
+    assert_eq!(results, ["patched", "skipped", "skipped"]);
 }
 
 #[test]
-fn nothing_is_printed_where_one_is_refused() {
-    let wrong = DEPLOYMENT.replace(
-        "      labels:",
-        "      annotations: { mllp-bridge.io/app-prot: \"1\", mllp-bridge.io/log-level: loud }\n      labels:",
-    );
-    let ran = inject(&["-f", "-"], &format!("{SERVICE}---\n{wrong}"));
+fn a_refusal_has_every_reason_and_prints_no_manifest() {
+    let wrong = COMMENTED
+        .replace("\"2580\"", "\"eighty\"\n                mllp-bridge.io/formt: raw\n                mllp-bridge.io/app-port: 8080")
+        .replace("- image", "- ports: [{containerPort: 9090}]\n              image");
+    let ran = inject(&["-f", "-"], &format!("{UNTOUCHED}---\n{wrong}"));
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
-    assert_eq!(
-        ran.err.lines().collect::<Vec<_>>(),
-        [
-            "standard input: Deployment default/desk: mllp-bridge.io/app-prot: unknown annotation, did you mean app-port?",
-            "standard input: Deployment default/desk: mllp-bridge.io/log-level: \"loud\": unknown value, expected one of \
-             error, warn, info, debug, trace",
-        ]
-    );
-    let told = inject(&["-f", "-", "--explain", "--output", "json"], &wrong);
-    assert_eq!(told.code, Some(1));
-    let told: Value = serde_json::from_str(&told.out).unwrap();
-    assert_eq!(told[0]["result"], "denied");
-    assert_eq!(told[0]["errors"][0]["field"], "mllp-bridge.io/app-prot");
-}
-
-#[test]
-fn explain_says_what_and_why() {
-    let text = format!(
-        "{SERVICE}---\n{DEPLOYMENT}---\n{}",
-        object("v1", "Pod", &[]).replace("\"true\"", "\"false\"")
-    );
-    let ran = inject(&["-f", "-", "--explain", "--namespace", "lab"], &text).ok();
-    assert_eq!(
-        ran.out.lines().collect::<Vec<_>>(),
-        [
-            "standard input: Service desk: stays as it is: not a kind that has pods",
-            "standard input: Deployment lab/desk: gets its sidecar",
-            "    adds /spec/initContainers",
-            "    adds /spec/volumes",
-            "    adds /metadata/annotations",
-            "standard input: Pod lab/desk: stays as it is: its label mllp-bridge.io/inject is false",
-        ]
-    );
-    let ran = inject(&["-f", "-", "--explain", "--output", "json"], &text).ok();
-    let told: Value = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!(told[1]["result"], "patched");
-    assert_eq!(told[1]["patch"][0]["path"], "/spec/initContainers");
-    assert_eq!(told[2]["result"], "skipped");
-}
-
-#[test]
-fn diff_shows_only_what_is_added() {
-    let ran = inject(&["-f", "-", "--diff"], DEPLOYMENT).ok();
-    assert!(
-        ran.out
-            .starts_with("--- a/standard input\n+++ b/standard input\n@@ "),
-        "{}",
-        ran.out
-    );
-    let gone = ran.out.lines().skip(2).filter(|line| line.starts_with('-'));
-    assert_eq!(gone.count(), 0, "{}", ran.out);
-    assert!(
-        ran.out.contains("+        - name: mllp-bridge\n"),
-        "{}",
-        ran.out
-    );
-    assert_eq!(inject(&["-f", "-", "--diff"], SERVICE).ok().out, "");
-}
-
-#[test]
-fn namespaces_are_listened_to() {
-    let pod = object("v1", "Pod", &[]).replace("mllp-bridge.io/inject", "other");
-    let explain = |args: &[&str], text: &str| {
-        let args = [&["-f", "-", "--explain"], args].concat();
-        inject(&args, text).ok().out
-    };
-    assert!(explain(&[], &pod).contains("neither it nor its namespace has the label"));
-    let label = ["--namespace-label", "mllp-bridge.io/inject=true"];
-    assert!(explain(&label, &pod).contains("gets its sidecar"));
-    let namespace = "---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: lab\n  labels: {mllp-bridge.io/inject: \"true\"}\n";
-    assert!(
-        explain(&["-n", "lab"], &format!("{pod}{namespace}"))
-            .contains("Pod lab/desk: gets its sidecar")
-    );
-    let excluded = explain(&["-n", "kube-system"], &object("v1", "Pod", &[]));
-    assert!(
-        excluded.contains("the namespace kube-system is excluded"),
-        "{excluded}"
-    );
-}
-
-#[test]
-fn the_injectors_file_gives_the_defaults_and_its_errors_are_64() {
-    let folder = TempDir::new().unwrap();
-    fs::write(folder.path().join("app.yaml"), DEPLOYMENT).unwrap();
-    fs::write(
-        folder.path().join("injector.yaml"),
-        "sidecar:\n  image: registry.example/bridge:3\n  defaults: { log-format: json }\n",
-    )
-    .unwrap();
-    let ran = inject_in(
-        folder.path(),
-        &["-f", "app.yaml", "--config", "injector.yaml"],
-        "",
-    )
-    .ok();
-    assert!(
-        ran.out.contains("image: registry.example/bridge:3\n"),
-        "{}",
-        ran.out
-    );
-    assert!(
-        ran.out.contains("- name: MLLP_BRIDGE_LOG__FORMAT\n"),
-        "{}",
-        ran.out
-    );
-    fs::write(
-        folder.path().join("injector.yaml"),
-        "sidecar: { imgae: x }\nlgo: {}\n",
-    )
-    .unwrap();
-    let ran = inject_in(
-        folder.path(),
-        &["-f", "app.yaml", "--config", "injector.yaml"],
-        "",
-    );
-    assert_eq!((ran.code, ran.out.as_str()), (Some(64), ""));
-    assert_eq!(ran.err.lines().count(), 2, "{}", ran.err);
-}
-
-#[test]
-fn warnings_do_not_get_into_the_manifests() {
-    let text = DEPLOYMENT.replace(
-        "      labels:",
-        "      annotations: { mllp-bridge.io/drain-deadline: 10s }\n      labels:",
-    );
-    let ran = inject(&["-f", "-"], &text);
-    assert_eq!(ran.code, Some(0));
-    assert!(
-        ran.err
-            .contains("warning: mllp-bridge.io/ack-deadline, 25s, is longer"),
-        "{}",
-        ran.err
-    );
-    assert_eq!(ran.documents().len(), 1);
-}
-
-#[test]
-fn a_document_that_is_written_anew_says_so() {
-    let text = "apiVersion: v1\nkind: Pod\nx-spec: &spec { containers: [] }\nmetadata: { labels: { mllp-bridge.io/inject: \"true\" } }\nspec: *spec # gone\n";
-    let ran = inject(&["-f", "-"], text);
-    assert_eq!(ran.code, Some(0));
-    assert!(
-        ran.err.contains("written anew, without comments"),
-        "{}",
-        ran.err
-    );
-    assert_eq!(
-        ran.documents()[0]["spec"]["initContainers"][0]["name"],
-        "mllp-bridge"
-    );
-}
-
-#[test]
-fn what_cannot_be_read_is_named() {
-    for (args, input, code, told) in [
-        (vec!["-f", "-"], "a: [\n", 1, "standard input:1:"),
-        (
-            vec!["-f", "-"],
-            "a: b\n---\n{{ .Values.x }}: [\n",
-            1,
-            "standard input:3:",
-        ),
-        (vec!["-f", "gone.yaml"], "", 1, "gone.yaml"),
-        (vec!["-f", "."], "", 1, "no .yaml, .yml or .json files"),
-        (vec![], "", 2, "--filename"),
-        (vec!["-f", "-", "--output", "json"], "", 2, "--explain"),
-        (
-            vec!["-f", "-", "--namespace-label", "x"],
-            "",
-            2,
-            "KEY=VALUE",
-        ),
+    for reason in [
+        "mllp-bridge.io/mllp-port: \"eighty\": expected a port, 1 to 65535",
+        "mllp-bridge.io/formt: unknown annotation, did you mean format?",
+        "mllp-bridge.io/app-port: 8080 is not text: write \"8080\", in quotes",
+        "mllp-bridge.io/admin-port: 9090 is a port of the container app",
     ] {
-        let ran = inject(&args, input);
-        assert_eq!(ran.code, Some(code), "{args:?}: {}", ran.err);
-        assert_eq!(ran.out, "", "{args:?}");
-        assert!(ran.err.contains(told), "{args:?}: {}", ran.err);
+        let line = format!("standard input: Deployment default/lab: {reason}");
+        assert!(
+            ran.err.lines().any(|one| one == line),
+            "{line:?} is not in:\n{}",
+            ran.err
+        );
     }
+    assert_eq!(ran.err.lines().count(), 4, "{}", ran.err);
+}
+
+#[test]
+fn a_folder_is_its_manifests_and_a_namespace_among_them_counts() {
+    let folder = TempDir::new().unwrap();
+    let file = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    file(
+        "b.yml",
+        &object("Deployment")
+            .0
+            .replace("labels: {mllp-bridge.io/inject: \"true\"}", ""),
+    );
+    file(
+        "a.yaml",
+        "kind: Namespace\napiVersion: v1\nmetadata:\n  name: default\n  labels: {mllp-bridge.io/inject: \"true\"}\n",
+    );
+    file("notes.txt", "not: [a manifest");
+    let path = folder.path().to_str().unwrap();
+    let out = done(&["-f", path], "");
+    let (namespace, deployment) = out.split_once("---\n").expect("two documents");
+    assert!(namespace.starts_with("kind: Namespace"), "{out}");
+    let container =
+        yaml(deployment)["spec"]["template"]["spec"]["initContainers"][0]["name"].clone();
+    assert_eq!(container, "mllp-bridge");
+}
+
+#[test]
+fn each_kind_of_failure_has_its_exit_code() {
+    let folder = TempDir::new().unwrap();
+    let config = folder.path().join("injector.yaml");
+    fs::write(
+        &config,
+        "sidecar: {image: \"registry.example/mllp-bridge:9\"}\n",
+    )
+    .unwrap();
+    let config = config.to_str().unwrap();
+    let out = done(&["-f", "-", "--config", config], &object("Pod").0);
+    assert!(out.contains("registry.example/mllp-bridge:9"), "{out}");
+    fs::write(config, "sidecar: {imagee: x, cpu_request: many}\n").unwrap();
+    let ran = inject(&["-f", "-", "--config", config], &object("Pod").0);
+    assert_eq!((ran.code, ran.out.as_str()), (Some(64), ""));
+    assert!(
+        ran.err.contains("sidecar.imagee") && ran.err.contains("sidecar.cpu_request"),
+        "{}",
+        ran.err
+    );
+
+    assert_eq!(inject(&[], "").code, Some(2));
+    assert_eq!(
+        inject(&["-f", "-", "--diff", "--explain"], "").code,
+        Some(2)
+    );
+    let ran = inject(&["-f", "/nowhere/app.yaml"], "");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    assert!(ran.err.contains("/nowhere/app.yaml"), "{}", ran.err);
+    let ran = inject(&["-f", "-"], "kind: Pod\nmetadata: [\n");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    assert!(ran.err.contains("standard input:"), "{}", ran.err);
 }

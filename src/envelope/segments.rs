@@ -7,7 +7,7 @@
 //!
 //! A field is a list of repetitions, a repetition an object of components, a component a string or, where a second
 //! subcomponent holds something, an object of those. What is empty is left out. Most fields are empty or one plain value, and
-//! are written here; what is inside the others is [`Field`]'s.
+//! are written here; what is inside the others is `Field`'s.
 
 use super::field::{Field, PIECE, Rules, Scanned};
 use super::json::Text;

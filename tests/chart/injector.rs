@@ -1,5 +1,6 @@
 //! What the chart installs for the injector: webhook, rights, settings, policy.
 
+use mllp_bridge::injector::annotation::ANNOTATIONS;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -217,7 +218,7 @@ fn clusters_without_the_policy_api_or_the_operator_are_served() {
     }
 }
 
-/// The annotations that the policy, the schema's `sidecar.defaults` and the contract of the injector know are the same.
+/// The annotations that the policy, the schema's `sidecar.defaults` and the injector know are the same.
 #[test]
 fn the_policy_knows_the_annotations_that_the_values_know() {
     let schema: Value =
@@ -235,6 +236,9 @@ fn the_policy_knows_the_annotations_that_the_values_know() {
     // Those that have values of their own, and the one that the injector sets.
     let own = "image image-pull-policy cpu-request memory-request cpu-limit memory-limit status";
     known.extend(own.split(' ').map(str::to_owned));
+    let injector = ANNOTATIONS.iter().map(|one| one.name.to_owned());
+    let injector: BTreeSet<String> = injector.chain(["status".to_owned()]).collect();
+    assert_eq!(known, injector, "the values' and the injector's own");
     for all in rendered("default") {
         let policy = only(all, "ValidatingAdmissionPolicy").to_string();
         let named: BTreeSet<String> = policy

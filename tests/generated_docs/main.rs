@@ -34,7 +34,7 @@ fn compare(path: &str, generated: &str) {
             .count();
         let line = |text: &str| text.lines().nth(same).unwrap_or("(nothing)").to_owned();
         panic!(
-            "{path} is not what src/config/raw.rs says; run `make docs` and commit the result.\n\
+            "{path} is not what the code says; run `make docs` and commit the result.\n\
              first difference, line {}:\n  committed: {}\n  generated: {}",
             same + 1,
             line(&committed),
@@ -71,6 +71,20 @@ fn reference_page_is_current() {
 fn injector_page_is_current() {
     let page = page::injector_page(&schema::injector_sections());
     compare("docs/injector-config.md", &page);
+}
+
+/// The table of docs/injection.md is between two comments; the rest of the page is written by hand.
+#[test]
+fn annotations_are_current() {
+    let path = "docs/injection.md";
+    let page = std::fs::read_to_string(repository(path)).expect("the page");
+    let (before, rest) = page.split_once("by `make docs` -->\n").expect("a start");
+    let (_, after) = rest.split_once("<!-- end -->").expect("an end");
+    let table = page::annotations();
+    compare(
+        path,
+        &format!("{before}by `make docs` -->\n{table}<!-- end -->{after}"),
+    );
 }
 
 #[test]

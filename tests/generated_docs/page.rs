@@ -2,6 +2,7 @@
 
 use crate::example::scalar;
 use crate::schema::{Key, Section};
+use mllp_bridge::injector::annotation::ANNOTATIONS;
 use serde_json::Value;
 
 const HEAD: &str = include_str!("intro.md");
@@ -76,4 +77,21 @@ pub(crate) fn injector_page(sections: &[Section]) -> String {
         }
     }
     out
+}
+
+/// The table of `docs/injection.md`.
+pub(crate) fn annotations() -> String {
+    let mut out = String::from(
+        "\n| annotation | value | default | what it does |\n| --- | --- | --- | --- |\n",
+    );
+    for one in ANNOTATIONS {
+        let default = match one.default {
+            "" => "–".to_owned(),
+            words if words.contains(' ') => words.to_owned(),
+            value => format!("`{value}`"),
+        };
+        let (name, kind, about) = (one.name, one.kind.text(), one.about);
+        out.push_str(&format!("| `{name}` | {kind} | {default} | {about} |\n"));
+    }
+    out + "\n"
 }

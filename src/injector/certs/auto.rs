@@ -210,6 +210,10 @@ impl Auto {
         if self.election.leads(Instant::now())
             && let Some(step) = plan::lead(&view, self.policy)
         {
+            if self::now() - now > self.policy.patience() {
+                // Asleep since: look again.
+                return Ok(true);
+            }
             match step {
                 Step::Write(write) => {
                     let made = write

@@ -12,6 +12,8 @@
 //!   [`Write::Switch`]'s `until`, however long its signer was asleep between reading and signing.
 //! - The Secret and the bundle are written only if they are still what was read (resourceVersion). Who leads therefore does
 //!   not matter for safety: two leaders get in each other's way, and in nobody else's.
+//! - Nothing is written that was decided more than [`Policy::patience`] ago: a `Switch` whose writer was asleep would end the
+//!   trust in leaves that were signed meanwhile.
 //!
 //! Must not do: I/O, make keys, look at a clock.
 
@@ -37,6 +39,11 @@ impl Policy {
     /// By how much the replicas' clocks together may be wrong.
     fn skew(self) -> Unix {
         (self.leaf_validity / 2).min(3600)
+    }
+
+    /// How long after `now` a step may still be carried out; with the clocks' own error it is well within the skew.
+    pub fn patience(self) -> Unix {
+        self.skew() / 6
     }
 
     /// How much of a CA's life must be left so that it is not replaced.

@@ -9,6 +9,7 @@ only once it is safe, in your database say.
 
 import json
 import os
+import signal
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -61,6 +62,11 @@ def save(patient_id, family, given):
     """Your part."""
 
 
+# Requests that are being answered, so that the end can wait for them.
+working = 0
+idle = threading.Condition()
+
+
 class App(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # keep-alive: the bridge reuses its connections
     disable_nagle_algorithm = True
@@ -68,6 +74,17 @@ class App(BaseHTTPRequestHandler):
     timeout = 120
 
     def do_POST(self):
+        global working
+        with idle:
+            working += 1
+        try:
+            self.answer()
+        finally:
+            with idle:
+                working -= 1
+                idle.notify_all()
+
+    def answer(self):
         try:
             length = int(self.headers["Content-Length"])
         except (TypeError, ValueError):
@@ -102,14 +119,23 @@ class App(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_):
-        """No access log: do_POST writes the one line that matters."""
+        """No access log: answer() writes the one line that matters."""
 
 
-if __name__ == "__main__":
-    port = int(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("PORT", "0"))
+def serve(port):
     server = ThreadingHTTPServer(("127.0.0.1", port), App)
     print(f"listening on http://127.0.0.1:{server.server_port}/hl7", flush=True)
+    # The first process of a container has no default for SIGTERM: without this it would stay until it is killed.
+    # shutdown() waits for serve_forever(), which runs in the thread that the signal interrupts.
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     try:
         server.serve_forever()
     except KeyboardInterrupt:
         pass
+    server.server_close()
+    with idle:  # what came in is answered before this process ends
+        idle.wait_for(lambda: working == 0, timeout=20)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("PORT", "0")))

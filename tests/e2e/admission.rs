@@ -127,7 +127,7 @@ fn neither_injector_nor_sidecar_may_do_more_than_is_documented() {
     let pod = namespace.get("pod", "hl7");
     let mounts = |container: &Value| container["volumeMounts"].to_string();
     assert!(
-        mounts(&pod["spec"]["containers"][0]).contains("serviceaccount"),
+        mounts(&pod["spec"]["containers"][0]).contains("kube-api-access"),
         "the app has none: {pod}"
     );
     let sidecar = sidecar_of(&pod).unwrap_or_else(|| panic!("no sidecar: {pod}"));
@@ -144,7 +144,7 @@ fn neither_injector_nor_sidecar_may_do_more_than_is_documented() {
     ]);
     let error = readable.expect_err("a token is no configuration");
     assert!(
-        !mounts(sidecar).contains("serviceaccount") && error.contains("No such file"),
+        !mounts(sidecar).contains("kube-api-access") && error.contains("no such file"),
         "the sidecar has a token: {sidecar}\n{error}"
     );
 }

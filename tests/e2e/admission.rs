@@ -1,17 +1,15 @@
 //! The webhook and the policy at the API server: what they refuse and in which words, what they may do themselves, and what
 //! happens while certificates change and replicas go.
 
-use std::io::Write;
-use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Needs, eventually, root};
 use crate::namespace::Namespace;
 use crate::pods;
+use crate::pressure::Pressure;
 use crate::release::{INJECTOR, Release, admitted, labelled_deployment, labelled_pod, sidecar_of};
 
 fn example(cluster: Cluster) -> Value {
@@ -289,46 +287,4 @@ fn certificates_change_and_replicas_restart_without_a_refused_pod_and_a_killed_l
         bundle["webhooks"][0]["clientConfig"]["caBundle"].is_string(),
         "{bundle}"
     );
-}
-
-/// Pods that are created all the time, and not kept.
-struct Pressure {
-    process: Child,
-}
-
-/// What `app/admit.py` reports.
-#[derive(Debug, Deserialize)]
-struct Admissions {
-    admitted: u64,
-    bare: u64,
-    refused: Vec<Value>,
-    gap: f64,
-}
-
-impl Pressure {
-    fn start(namespace: &Namespace, pod: &Value) -> Self {
-        let mut command = namespace.cluster.command("python3");
-        command
-            .arg(root().join("tests/e2e/app/admit.py"))
-            .arg(&namespace.name);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = command.spawn().expect("python3 starts");
-        let stdin = process.stdin.as_mut().expect("a pipe");
-        writeln!(stdin, "{pod}").expect("it reads");
-        Self { process }
-    }
-
-    #[track_caller]
-    fn stop(mut self) -> Admissions {
-        if let Some(mut stdin) = self.process.stdin.take() {
-            let _ = writeln!(stdin);
-        }
-        let output = self.process.wait_with_output().expect("its end");
-        assert!(
-            output.status.success(),
-            "admit.py ended with {}",
-            output.status
-        );
-        serde_json::from_slice(&output.stdout).expect("its report")
-    }
 }

@@ -13,9 +13,11 @@ mod cluster;
 mod hospital;
 mod namespace;
 mod pods;
+mod pressure;
 mod prometheus;
 
 mod admission;
+mod crowd;
 mod install;
 mod lifecycle;
 mod message;

@@ -1,9 +1,10 @@
-"""Creates pods that are not kept (dryRun) through the API server, again and again, as fast as it answers or at a rate.
+"""Creates pods through the API server, again and again, as fast as it answers or at a rate.
 
-    python3 admit.py NAMESPACE [--rate PER_SECOND]       the pod comes on the first line of standard input, as JSON
+    python3 admit.py NAMESPACE [--rate PER_SECOND] [--keep COUNT]
 
-Runs until another line (or the end) comes, then prints one JSON object: how many were admitted, how many of these had no
-sidecar, what was said to those that were refused (and when), and the longest time without an admission, in seconds.
+The pod comes on the first line of standard input, as JSON. Without --keep the pods are not kept (dryRun), and another line
+(or the end) ends it; with it, so many are made. Then prints one JSON object: how many were admitted, how many of these had
+no sidecar, what was said to those that were refused (and when), and the longest time without an admission, in seconds.
 """
 
 import argparse
@@ -17,22 +18,27 @@ import time
 arguments = argparse.ArgumentParser()
 arguments.add_argument("namespace")
 arguments.add_argument("--rate", type=float, default=20.0)
+arguments.add_argument("--keep", type=int, default=0, metavar="COUNT")
 options = arguments.parse_args()
-pod = sys.stdin.readline()
+pod = json.loads(sys.stdin.readline())
+dry = "" if options.keep else "?dryRun=All"
 
 proxy = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "kubectl", "proxy", "--port", "0"],
                          stdout=subprocess.PIPE, text=True)
 port = int(proxy.stdout.readline().rsplit(":", 1)[1])
 stop = threading.Event()
-threading.Thread(target=lambda: (sys.stdin.readline(), stop.set()), daemon=True).start()
+if not options.keep:
+    threading.Thread(target=lambda: (sys.stdin.readline(), stop.set()), daemon=True).start()
 
 link = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
 admitted, bare, refused, times = 0, 0, [], []
 due = time.time()
-while not stop.is_set():
+while not stop.is_set() and not 0 < options.keep <= admitted + len(refused):
     stop.wait(max(0.0, due - time.time()))
     due = max(due + 1 / options.rate, time.time())
-    link.request("POST", f"/api/v1/namespaces/{options.namespace}/pods?dryRun=All", pod,
+    if options.keep:
+        pod["metadata"]["name"] = f"pod-{admitted + len(refused)}"
+    link.request("POST", f"/api/v1/namespaces/{options.namespace}/pods{dry}", json.dumps(pod),
                  {"Content-Type": "application/json"})
     answer = link.getresponse()
     body = json.loads(answer.read())

@@ -15,7 +15,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: ci
-ci: fmt-check lint doc deny chart-tools test demo bench-smoke ## Everything that CI runs, in its order
+ci: fmt-check lint doc deny chart-tools test demo bench-smoke e2e ## Everything that CI runs, in its order
 
 .PHONY: fmt
 fmt: ## Format the code

@@ -125,6 +125,7 @@ async fn serve(
     tracing::info!("drained");
     if !stopping {
         signalled.await;
+        tracing::info!("told to end");
     }
     admin.abort();
     Ok(ExitCode::SUCCESS)

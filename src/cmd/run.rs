@@ -84,6 +84,7 @@ async fn serve(
     tracing::info!("drained");
     if !stopping {
         signalled.await;
+        tracing::info!("told to end");
     }
     reloading.abort();
     bridge.stop().await;

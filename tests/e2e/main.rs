@@ -20,6 +20,7 @@ mod admission;
 mod crowd;
 mod install;
 mod lifecycle;
+mod manifests;
 mod message;
 mod release;
 mod rolling;

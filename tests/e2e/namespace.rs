@@ -126,7 +126,11 @@ impl Namespace {
         let events = &["get", "events", "--sort-by=.lastTimestamp"][..];
         for arguments in [wide, events, &["describe", "pods"]] {
             report.push_str(&format!("--- kubectl {}\n", arguments.join(" ")));
-            report.push_str(&self.try_kubectl(arguments).unwrap_or_else(|error| error));
+            let output = self.try_kubectl(arguments).unwrap_or_else(|error| error);
+            // A crowd says the same five hundred times.
+            let lines: Vec<&str> = output.lines().take(300).collect();
+            report.push_str(&lines.join("\n"));
+            report.push('\n');
         }
         let pods = self
             .try_kubectl(&["get", "pods", "-o", "name"])

@@ -103,6 +103,30 @@ fn a_message_that_waits_for_an_app_that_is_down_is_answered_ae_before_the_cut() 
     assert_eq!(bridge.wait_exit(3 * SECOND).code(), Some(0));
 }
 
+/// The same with as much time as a pod has: nobody waits until the acknowledgement is due for an app that has left.
+#[test]
+fn an_app_that_has_gone_before_the_drain_does_not_hold_its_messages_until_the_deadline() {
+    let down = TestApp::down();
+    let mut bridge = Bridge::start(&config(&down.url(), "25s"));
+    let mut peer = RawPeer::connect(bridge.address());
+    peer.send(frame(messages::adt("MSG1")));
+    bridge.wait_for_metric(
+        "mllp_bridge_delivery_failures_total",
+        &[("reason", "refused")],
+        2.0,
+    );
+    let begun = Instant::now();
+    bridge.terminate();
+    peer.ack().expect("AE", "MSG1");
+    let took = begun.elapsed();
+    assert!(
+        (SECOND..5 * SECOND).contains(&took),
+        "answered after {took:?}, not soon after a second"
+    );
+    peer.expect_close();
+    assert_eq!(bridge.wait_exit(3 * SECOND).code(), Some(0));
+}
+
 #[test]
 fn a_message_that_waits_for_a_retry_after_is_answered_when_the_drain_leaves_no_time_for_it() {
     let app = TestApp::start();

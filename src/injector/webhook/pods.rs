@@ -2,7 +2,7 @@
 
 use super::{Reviewed, Reviewer};
 use crate::injector::Settings;
-use crate::injector::review::{Decision, review};
+use crate::injector::review::{Decision, Review, review};
 use crate::telemetry::labels::ReviewResult;
 
 /// Answers by [`review`].
@@ -15,25 +15,26 @@ impl Reviewer for Pods {
             Ok(review) => review,
             Err(error) => return Reviewed::Undecodable(error.to_string()),
         };
-        // Names and reasons, and nothing else of a pod.
-        let (namespace, name, reasons) = (&review.namespace, &review.name, &review.reasons);
-        let result = match review.decision {
-            Decision::Patched => {
-                tracing::info!(%namespace, %name, ?reasons, "a pod gets its sidecar");
-                ReviewResult::Patched
-            }
-            Decision::Skipped => {
-                tracing::info!(%namespace, %name, ?reasons, "a pod stays as it is");
-                ReviewResult::Skipped
-            }
-            Decision::Denied => {
-                tracing::warn!(%namespace, %name, ?reasons, "a pod is refused");
-                ReviewResult::Denied
-            }
-        };
         Reviewed::Answer {
             json: review.response.to_string().into_bytes(),
-            result,
+            result: match review.decision {
+                Decision::Patched => ReviewResult::Patched,
+                Decision::Skipped => ReviewResult::Skipped,
+                Decision::Denied => ReviewResult::Denied,
+            },
+            log: Box::new(move || log(&review)),
         }
+    }
+}
+
+/// Names and reasons, and nothing else of a pod.
+fn log(review: &Review) {
+    let (namespace, name, reasons) = (&review.namespace, &review.name, &review.reasons);
+    match review.decision {
+        Decision::Patched => {
+            tracing::info!(%namespace, %name, ?reasons, "a pod gets its sidecar");
+        }
+        Decision::Skipped => tracing::info!(%namespace, %name, ?reasons, "a pod stays as it is"),
+        Decision::Denied => tracing::warn!(%namespace, %name, ?reasons, "a pod is refused"),
     }
 }

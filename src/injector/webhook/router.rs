@@ -27,7 +27,6 @@ const SMALL: usize = 64 << 10;
 const HELD: usize = (MAX_BODY >> 10) + 1;
 
 /// What a reviewer makes of a body.
-#[derive(Debug)]
 pub enum Reviewed {
     /// An AdmissionReview with its response.
     Answer {
@@ -35,6 +34,8 @@ pub enum Reviewed {
         json: Vec<u8>,
         /// For the metrics.
         result: ReviewResult,
+        /// Tells of it, when the answer is on its way: a pod need not wait for a log to be written.
+        log: Box<dyn FnOnce() + Send>,
     },
     /// Not a review: without its uid there is nothing to answer with.
     Undecodable(String),
@@ -141,7 +142,11 @@ async fn answer(
         Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
     };
     match parts.reviewer.review(&body) {
-        Reviewed::Answer { json, result } => Ok((result, json)),
+        Reviewed::Answer { json, result, log } => {
+            // A task of its own is polled after this one, whose next step is to write the answer.
+            tokio::spawn(async move { log() });
+            Ok((result, json))
+        }
         Reviewed::Undecodable(why) => Err((StatusCode::BAD_REQUEST, why)),
     }
 }

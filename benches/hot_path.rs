@@ -15,7 +15,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use messages::Message;
 use mllp_bridge::config::{Charset, CharsetPolicy};
 use mllp_bridge::envelope::{Envelope, EventId, Shape, Source};
-use mllp_bridge::hl7::ack::{Ack, Verdict};
+use mllp_bridge::hl7::ack::{Ack, Kind, Verdict};
 use mllp_bridge::hl7::{Header, Index, Payload, charset, peek};
 use mllp_bridge::mllp::{Decoder, Event, More, frame_into};
 use std::hint::black_box;
@@ -119,6 +119,7 @@ fn ack(criterion: &mut Criterion) {
         out.clear();
         Ack {
             header: black_box(header),
+            kind: Kind::Original,
             verdict: Verdict::Accepted,
             faults: &[],
             text: None,

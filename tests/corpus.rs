@@ -46,14 +46,21 @@ const REASONS: [(&str, &str); 6] = [
 /// How a message was answered, from the sender's side.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Answer {
-    /// MSA-1, and why if it is not positive.
-    Ack { code: String, reason: &'static str },
+    /// Each MSA-1 in order, and why if it is not positive.
+    Acks { codes: String, reason: &'static str },
+    /// None, because MSH-15 and MSH-16 want none.
+    Unwanted,
+    /// None, because it is an accept acknowledgement itself.
+    Ignored,
     /// No answer, and the connection closed.
     Closed,
 }
 
-/// MSH-10 as it stands: what is between the ninth and the tenth separator of the first line. Of a batch, BHS-11.
-fn control_id(message: &[u8]) -> &[u8] {
+/// MSH-10 of the message of original mode that is sent behind one of which it is not known how many answers it gets.
+const END: &str = "END OF ANSWERS";
+
+/// The first line between its separators: of `MSH`, field 10 is at place 9.
+fn first_line(message: &[u8]) -> Vec<&[u8]> {
     let body = message
         .strip_prefix(b"\xef\xbb\xbf")
         .unwrap_or(message)
@@ -62,13 +69,61 @@ fn control_id(message: &[u8]) -> &[u8] {
         .split(|byte| matches!(byte, b'\r' | b'\n'))
         .next()
         .unwrap_or_default();
-    let Some(separator) = line.get(3) else {
-        return b"";
-    };
-    let place = if line.starts_with(b"MSH") { 9 } else { 10 };
-    line.split(|byte| byte == separator)
-        .nth(place)
-        .unwrap_or_default()
+    match line.get(3) {
+        Some(separator) => line.split(|byte| byte == separator).collect(),
+        None => vec![line],
+    }
+}
+
+/// MSH-10 as it stands; of a batch, BHS-11.
+fn control_id(message: &[u8]) -> &[u8] {
+    let line = first_line(message);
+    let place = if line[0] == b"MSH" { 9 } else { 10 };
+    line.get(place).copied().unwrap_or_default()
+}
+
+/// MSH-15 and MSH-16, each empty where it is not of table 0155.
+fn conditions(message: &[u8]) -> [String; 2] {
+    let line = first_line(message);
+    [14, 15].map(|place| {
+        let field = line.get(place).copied().unwrap_or_default();
+        let field = String::from_utf8_lossy(field).trim().to_uppercase();
+        let known = ["AL", "NE", "ER", "SU"].contains(&field.as_str());
+        field.chars().filter(|_| known).collect()
+    })
+}
+
+/// `ACK` with CA, CE or CR in its MSA-1.
+fn is_accept_ack(message: &[u8]) -> bool {
+    let line = first_line(message);
+    let kind = line.get(8).copied().unwrap_or_default();
+    let ends = [b'\r', b'\n'];
+    let msa = message
+        .split(|byte| ends.contains(byte))
+        .find(|line| line.starts_with(b"MSA"));
+    let code = msa.map(|msa| msa.get(4..6).unwrap_or_default());
+    kind.starts_with(b"ACK") && matches!(code, Some(b"CA" | b"CE" | b"CR"))
+}
+
+/// How many answers it gets depends on what becomes of it.
+fn is_open_ended(message: &[u8]) -> bool {
+    conditions(message).iter().any(|field| !field.is_empty()) || is_accept_ack(message)
+}
+
+/// The table of docs/acknowledgements.md, for one outcome.
+fn expected_codes(message: &[u8], positive: bool, word: &str) -> String {
+    let [accept, application] = conditions(message);
+    if accept.is_empty() && application.is_empty() {
+        return format!("A{word}");
+    }
+    let wanted =
+        |condition: &str| condition == "AL" || condition == if positive { "SU" } else { "ER" };
+    match (wanted(&accept), wanted(&application)) {
+        (true, true) if positive => format!("C{word} A{word}"),
+        (true, _) => format!("C{word}"),
+        (false, true) => format!("A{word}"),
+        (false, false) => String::new(),
+    }
 }
 
 /// A field of the acknowledgement's MSA, by number.
@@ -88,15 +143,31 @@ fn send(bridge: &Bridge, share: &[&Sample]) -> Vec<Answer> {
     let mut peer = RawPeer::connect(bridge.address());
     let mut answers = Vec::new();
     for sample in share {
-        peer.send(frame(&sample.bytes));
-        match peer.read_frame() {
-            Ok(ack) => answers.push(judge(sample, &ack)),
-            Err(NoFrame::Closed { got } | NoFrame::Reset { got }) if got.is_empty() => {
-                answers.push(Answer::Closed);
-                peer = RawPeer::connect(bridge.address());
-            }
-            Err(error) => panic!("{}: {error}", sample.name),
+        let mut sent = frame(&sample.bytes);
+        let open_ended = is_open_ended(&sample.bytes);
+        if open_ended {
+            sent.extend(frame(adt(END)));
         }
+        peer.send(sent);
+        let mut acks = Vec::new();
+        let answer = loop {
+            match peer.read_frame() {
+                Ok(ack) if open_ended && msa(&ack, 2) == END.as_bytes() => {
+                    break judge(sample, &acks);
+                }
+                Ok(ack) => acks.push(ack),
+                Err(NoFrame::Closed { got } | NoFrame::Reset { got }) if got.is_empty() => {
+                    assert!(!open_ended, "{}: closed", sample.name);
+                    peer = RawPeer::connect(bridge.address());
+                    break Answer::Closed;
+                }
+                Err(error) => panic!("{}: {error}", sample.name),
+            }
+            if !open_ended {
+                break judge(sample, &acks);
+            }
+        };
+        answers.push(answer);
     }
     // An answer too many would come before the close.
     peer.half_close();
@@ -104,37 +175,49 @@ fn send(bridge: &Bridge, share: &[&Sample]) -> Vec<Answer> {
     answers
 }
 
-fn judge(sample: &Sample, ack: &[u8]) -> Answer {
-    let code = String::from_utf8(msa(ack, 1).to_vec()).expect("MSA-1");
-    let reason = if code == "AA" {
-        ""
-    } else {
-        let known = REASONS
-            .iter()
-            .find(|(text, _)| memchr::memmem::find(ack, text.as_bytes()).is_some());
-        known
-            .unwrap_or_else(|| {
-                panic!(
-                    "{}: refused for no known reason: {}",
-                    sample.name,
-                    Shown(ack)
-                )
-            })
-            .1
+fn judge(sample: &Sample, acks: &[Vec<u8>]) -> Answer {
+    let Some(first) = acks.first() else {
+        return if is_accept_ack(&sample.bytes) {
+            Answer::Ignored
+        } else {
+            let none = [true, false].map(|positive| expected_codes(&sample.bytes, positive, ""));
+            assert!(none.contains(&String::new()), "{}: no answer", sample.name);
+            Answer::Unwanted
+        };
     };
-    let expected = if reason == "bad_control_id" {
-        b""
-    } else {
-        control_id(&sample.bytes)
+    let code = String::from_utf8(msa(first, 1).to_vec()).expect("MSA-1");
+    let positive = code.ends_with('A');
+    let known = REASONS
+        .iter()
+        .find(|(text, _)| memchr::memmem::find(first, text.as_bytes()).is_some());
+    let reason = match known {
+        _ if positive => "",
+        Some((_, reason)) => reason,
+        None => panic!(
+            "{}: refused for no known reason: {}",
+            sample.name,
+            Shown(first)
+        ),
     };
-    assert!(
-        msa(ack, 2) == expected,
-        "{}: MSH-10 is {}, MSA-2 is {}",
-        sample.name,
-        Shown(expected),
-        Shown(msa(ack, 2))
-    );
-    Answer::Ack { code, reason }
+    let id = match reason {
+        "bad_control_id" => b"",
+        _ => control_id(&sample.bytes),
+    };
+    let mut codes = Vec::new();
+    for ack in acks {
+        assert!(
+            msa(ack, 2) == id,
+            "{}: MSH-10 is {}, MSA-2 is {}",
+            sample.name,
+            Shown(id),
+            Shown(msa(ack, 2))
+        );
+        codes.push(String::from_utf8_lossy(msa(ack, 1)));
+    }
+    let codes = codes.join(" ");
+    let expected = expected_codes(&sample.bytes, positive, code.get(1..).unwrap_or_default());
+    assert_eq!(codes, expected, "{}", sample.name);
+    Answer::Acks { codes, reason }
 }
 
 /// The message's bytes as the app can get them back from an envelope.
@@ -179,15 +262,19 @@ fn run(samples: &[Sample], connections: usize) -> String {
             })
             .collect()
     });
-    let accepted = Answer::Ack {
-        code: "AA".into(),
-        reason: "",
-    };
-    let mut expected: Vec<&[u8]> = answered
-        .iter()
-        .filter(|(_, answer)| *answer == accepted)
-        .map(|(sample, _)| sample.bytes.as_slice())
-        .collect();
+    let end = adt(END);
+    let mut expected: Vec<&[u8]> = Vec::new();
+    for (sample, answer) in &answered {
+        let taken = match answer {
+            Answer::Acks { reason, .. } => reason.is_empty(),
+            Answer::Unwanted => !control_id(&sample.bytes).is_empty(),
+            Answer::Ignored | Answer::Closed => false,
+        };
+        expected.extend(taken.then_some(sample.bytes.as_slice()));
+        expected.extend(is_open_ended(&sample.bytes).then_some(end.as_bytes()));
+    }
+    let ends = samples.iter().filter(|sample| is_open_ended(&sample.bytes));
+    let ends = ends.count();
     let mut got: Vec<Vec<u8>> = app
         .wait_for(expected.len(), PATIENCE)
         .iter()
@@ -211,7 +298,11 @@ fn run(samples: &[Sample], connections: usize) -> String {
         );
     }
 
-    bridge.wait_for_metric("mllp_bridge_messages_total", &[], samples.len() as f64);
+    let ignored = answered
+        .iter()
+        .filter(|(_, answer)| *answer == Answer::Ignored);
+    let messages = samples.len() + ends - ignored.count();
+    bridge.wait_for_metric("mllp_bridge_messages_total", &[], messages as f64);
     bridge.wait_for_metric(
         "mllp_bridge_connections_closed_total",
         &[],
@@ -222,13 +313,19 @@ fn run(samples: &[Sample], connections: usize) -> String {
     for (_, answer) in &answered {
         *counts.entry(answer.clone()).or_default() += 1;
     }
-    check_metrics(&metrics, &counts, samples.len());
+    assert_eq!(counts.values().sum::<usize>(), samples.len());
+    check_metrics(&metrics, &counts, messages, ends);
     bridge.stop();
     table(&metrics, &counts, samples.len())
 }
 
-/// The bridge counted what the sender saw.
-fn check_metrics(metrics: &Metrics, counts: &BTreeMap<Answer, usize>, sent: usize) {
+/// The bridge counted what the sender saw, and the messages at the end of answers, which it has accepted.
+fn check_metrics(
+    metrics: &Metrics,
+    counts: &BTreeMap<Answer, usize>,
+    messages: usize,
+    ends: usize,
+) {
     let sum = |name: &str, labels: &[(&str, &str)]| {
         metrics.sum(&format!("mllp_bridge_{name}"), labels) as usize
     };
@@ -239,17 +336,31 @@ fn check_metrics(metrics: &Metrics, counts: &BTreeMap<Answer, usize>, sent: usiz
             .map(|(_, count)| count)
             .sum()
     };
-    assert_eq!(counts.values().sum::<usize>(), sent, "answers and closes");
-    assert_eq!(sum("messages_total", &[]), sent);
-    for code in ["AA", "AE", "AR"] {
-        let seen = count(&|answer| matches!(answer, Answer::Ack { code: is, .. } if is == code));
+    assert_eq!(sum("messages_total", &[]), messages);
+    for code in ["AA", "AE", "AR", "CA", "CE", "CR"] {
+        let mut seen = count(&|answer| match answer {
+            Answer::Acks { codes, .. } => codes.split(' ').any(|is| is == code),
+            _ => false,
+        });
+        if code == "AA" {
+            seen += ends;
+        }
         assert_eq!(sum("acks_total", &[("code", code)]), seen, "{code}");
     }
-    let accepted = count(&|answer| matches!(answer, Answer::Ack { code, .. } if code == "AA"));
-    assert_eq!(sum("messages_total", &[("outcome", "accepted")]), accepted);
+    let unwanted = count(&|answer| *answer == Answer::Unwanted);
+    assert_eq!(sum("acks_total", &[("code", "unwanted")]), unwanted);
+    let ignored = count(&|answer| *answer == Answer::Ignored);
+    assert_eq!(sum("deviations_total", &[("kind", "accept_ack")]), ignored);
+    let refused = sum("refused_total", &[]);
+    let accepted = sum("messages_total", &[("outcome", "accepted")]);
+    assert_eq!(
+        refused + accepted,
+        messages,
+        "what the app did not get was refused for a reason"
+    );
     for (_, reason) in REASONS {
         let seen =
-            count(&|answer| matches!(answer, Answer::Ack { reason: is, .. } if *is == reason));
+            count(&|answer| matches!(answer, Answer::Acks { reason: is, .. } if *is == reason));
         assert_eq!(
             sum("refused_total", &[("reason", reason)]),
             seen,
@@ -264,11 +375,6 @@ fn check_metrics(metrics: &Metrics, counts: &BTreeMap<Answer, usize>, sent: usiz
     assert_eq!(
         sum("connections_closed_total", &[("reason", "not_hl7")]),
         closed
-    );
-    assert_eq!(
-        sum("refused_total", &[]) + accepted,
-        sent,
-        "what the app did not get was refused for a reason"
     );
     for name in [
         "ack_unwritten_total",
@@ -285,8 +391,12 @@ fn table(metrics: &Metrics, counts: &BTreeMap<Answer, usize>, sent: usize) -> St
     let mut table = format!("| what | messages |\n| --- | ---: |\n| sent | {sent} |\n");
     for (answer, count) in counts {
         let _ = match answer {
-            Answer::Ack { code, reason: "" } => writeln!(table, "| {code} | {count} |"),
-            Answer::Ack { code, reason } => writeln!(table, "| {code}: `{reason}` | {count} |"),
+            Answer::Acks { codes, reason: "" } => {
+                writeln!(table, "| {} | {count} |", codes.replace(' ', ", then "))
+            }
+            Answer::Acks { codes, reason } => writeln!(table, "| {codes}: `{reason}` | {count} |"),
+            Answer::Unwanted => writeln!(table, "| no answer wanted | {count} |"),
+            Answer::Ignored => writeln!(table, "| an accept acknowledgement | {count} |"),
             Answer::Closed => writeln!(table, "| closed without an answer: `not_hl7` | {count} |"),
         };
     }
@@ -324,6 +434,13 @@ fn synthetic_messages() {
         adt_version("2.3", "ID\\T\\2 "),
         adt_version("2.7", "A3"),
         adt_enhanced("A4", "AL", "NE"),
+        adt_enhanced("A41", "AL", "AL"),
+        adt_enhanced("A42", "NE", "SU"),
+        adt_enhanced("A43", "NE", "ER"),
+        adt_enhanced("", "AL", "AL"),
+        adt_enhanced("A44", "AL", ""),
+        adt_enhanced("A45", "NO", ""),
+        "MSH|^~\\&|A|B|C|D|2026||ACK|A46|P|2.5\rMSA|CA|X1\r".to_owned(),
         oru("A5").replace('\r', "\n"),
         oru("A6").replace('\r', "\r\n"),
         adt(""),
@@ -359,17 +476,24 @@ fn synthetic_messages() {
     insta::assert_snapshot!(one, @r##"
     | what | messages |
     | --- | ---: |
-    | sent | 18 |
-    | AA | 11 |
+    | sent | 25 |
+    | AA | 12 |
     | AE: `bad_control_id` | 1 |
     | AE: `no_control_id` | 1 |
     | AR: `batch` | 2 |
     | AR: `charset` | 1 |
+    | CA | 2 |
+    | CA, then AA | 1 |
+    | CE: `no_control_id` | 1 |
+    | no answer wanted | 1 |
+    | an accept acknowledgement | 1 |
     | closed without an answer: `not_hl7` | 2 |
+    | deviation: `accept_ack` | 1 |
+    | deviation: `ack_condition` | 1 |
     | deviation: `charset_alias` | 1 |
     | deviation: `charset_mismatch` | 1 |
     | deviation: `cr_lf_terminator` | 1 |
-    | deviation: `enhanced_mode` | 1 |
+    | deviation: `half_enhanced` | 1 |
     | deviation: `leading_bytes` | 1 |
     | deviation: `lf_terminator` | 1 |
     | deviation: `short_msh2` | 1 |

@@ -7,7 +7,7 @@ use super::FAILED;
 use crate::cli::{ConvertArgs, Target};
 use crate::config::{self, Overrides, Session, Source as ConfigSource};
 use crate::envelope::{Envelope, EventId, Shape, Source, read};
-use crate::hl7::ack::code;
+use crate::hl7::ack::{self, code};
 use crate::hl7::path::Path;
 use crate::hl7::{Index, peek, split};
 use crate::inbound::admit::{Kind, admit, answer, header_of, warnings};
@@ -255,7 +255,7 @@ fn refused(refusal: Refusal) -> String {
         _ => format!(
             "{} ({kind}); the bridge would answer {}",
             fault.text,
-            code(verdict).label()
+            code(ack::Kind::Original, verdict).label()
         ),
     }
 }

@@ -225,6 +225,32 @@ pub struct Ack {
     pub unavailable: Unavailable,
     /// MSH-12 of the ACK where the message has none.
     pub default_version: String,
+    /// Whether MSH-15 and MSH-16 are heeded.
+    pub mode: AckMode,
+    /// What becomes of an application acknowledgement in enhanced mode.
+    pub application: ApplicationAck,
+}
+
+/// Which acknowledgement mode is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum AckMode {
+    /// As each message asks by its MSH-15 and MSH-16: enhanced where one of them is set, original otherwise.
+    Auto,
+    /// Original, whatever they say: for senders whose MSH-15 and MSH-16 are not meant.
+    Original,
+}
+
+/// The application acknowledgement that MSH-16 asks for in enhanced mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum ApplicationAck {
+    /// On the message's own connection, after the accept acknowledgement and before the next message is read.
+    Connection,
+    /// None is sent: the app has a way of its own, or nobody reads it.
+    Suppressed,
 }
 
 /// The answer to a message whose delivery could not be settled.

@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::parse::units::{
     Address, ByteSize, CharsetName, ControlByte, OrOff, Period, Text, Url, false_as_off,
 };
-use super::{Format, LogFormat, LogLevel, TraceParent, Unavailable, Verdict};
+use super::{
+    AckMode, ApplicationAck, Format, LogFormat, LogLevel, TraceParent, Unavailable, Verdict,
+};
 
 /// Configuration of mllp-bridge. Every key is optional.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -180,6 +182,10 @@ pub struct Ack {
     /// MSH-12 of the ACK to a message that has none.
     #[schemars(regex(pattern = r"^[0-9]{1,3}(\.[0-9]{1,3}){1,2}$"))]
     pub default_version: Text,
+    /// Acknowledgement mode.
+    pub mode: AckMode,
+    /// Application acknowledgement in enhanced mode, where MSH-16 asks for one.
+    pub application: ApplicationAck,
 }
 
 /// How a message's bytes become text.
@@ -321,6 +327,8 @@ impl Default for Ack {
             deadline: Period::secs(25),
             unavailable: Unavailable::Error,
             default_version: Text("2.5".into()),
+            mode: AckMode::Auto,
+            application: ApplicationAck::Connection,
         }
     }
 }

@@ -81,7 +81,7 @@ mod tests {
     const RELOAD: bool = false;
 
     /// Every key, a value other than its default, and which side it is on.
-    const KEYS: [(&str, &str, bool); 37] = [
+    const KEYS: [(&str, &str, bool); 39] = [
         ("listeners[].name", "other", RESTART),
         ("listeners[].bind", "'[::1]:1'", RESTART),
         ("listeners[].backlog", "7", RESTART),
@@ -113,6 +113,8 @@ mod tests {
         ("listeners[].ack.deadline", "7s", RELOAD),
         ("listeners[].ack.unavailable", "close", RELOAD),
         ("listeners[].ack.default_version", "2.3", RELOAD),
+        ("listeners[].ack.mode", "original", RELOAD),
+        ("listeners[].ack.application", "suppressed", RELOAD),
         ("listeners[].charset.force", "ascii", RELOAD),
         ("listeners[].charset.fallback", "ascii", RELOAD),
         ("admin.bind", "off", RESTART),

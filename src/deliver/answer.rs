@@ -7,7 +7,7 @@
 //! | `application/problem+json` (RFC 9457) | one fault for the problem, or one for each of its `errors` |
 //! | FHIR `OperationOutcome` | one fault for each issue |
 
-use super::outcome::{Answer, Failure, Outcome, Rejection};
+use super::outcome::{Answer, Failure, Outcome, Own, Rejection};
 use super::response::{Content, Response};
 use crate::config::status::is_fault_condition;
 use crate::config::{Answer as Row, Framing, Verdict as RowVerdict};
@@ -130,21 +130,38 @@ fn own(response: &Response, body: &[u8], asked: Asked<'_>) -> Outcome {
     if response.cut {
         return too_large(response.status);
     }
-    let own = Some(body.to_vec());
+    let own = |kind| {
+        let bytes = body.to_vec();
+        Some(Own { bytes, kind })
+    };
     match own_ack::check(
         body,
         asked.control_id,
         asked.framing.start,
         asked.framing.end,
     ) {
-        Ok(Verdict::Accepted) => Outcome::Accepted(Answer { own, text: None }),
-        Ok(verdict @ (Verdict::Error | Verdict::Rejected)) => Outcome::Rejected(Rejection {
-            unsupported: verdict == Verdict::Rejected,
-            faults: Vec::new(),
-            own,
-            status: response.status,
+        Ok((Verdict::Accepted, kind)) => Outcome::Accepted(Answer {
+            own: own(kind),
+            text: None,
         }),
+        Ok((verdict @ (Verdict::Error | Verdict::Rejected), kind)) => {
+            Outcome::Rejected(Rejection {
+                unsupported: verdict == Verdict::Rejected,
+                faults: vec![refused(None)],
+                own: own(kind),
+                status: response.status,
+            })
+        }
         Err(error) => app_fault(&error.to_string(), response.status),
+    }
+}
+
+/// What is wrong with a message, as far as the app says.
+fn refused(text: Option<String>) -> Fault {
+    Fault {
+        condition: 207,
+        text: text.unwrap_or_else(|| "the application refused the message".into()),
+        ..Fault::default()
     }
 }
 
@@ -169,12 +186,7 @@ fn built(ack: &Value, status: u16) -> Outcome {
         }
     };
     if faults.is_empty() {
-        let text = text.unwrap_or_else(|| "the application refused the message".into());
-        faults.push(Fault {
-            condition: 207,
-            text,
-            ..Fault::default()
-        });
+        faults.push(refused(text));
     }
     rejected(unsupported, faults, status)
 }
@@ -387,7 +399,7 @@ mod tests {
                 unsupported: false,
                 ..
             }) => {
-                assert_eq!(own, ack.as_bytes());
+                assert_eq!(own.bytes, ack.as_bytes());
             }
             other => panic!("{other:?}"),
         }
@@ -441,7 +453,7 @@ mod tests {
                 unsupported: true,
                 ..
             }) => {
-                assert_eq!(own, negative.as_bytes());
+                assert_eq!(own.bytes, negative.as_bytes());
             }
             other => panic!("{other:?}"),
         }

@@ -22,6 +22,6 @@ pub mod request;
 pub mod response;
 pub mod retry;
 
-pub use outcome::{Answer, Failure, Outcome, Rejection};
+pub use outcome::{Answer, Failure, Outcome, Own, Rejection};
 pub use request::Route;
 pub use retry::{App, Delivery, Exchange, Space};

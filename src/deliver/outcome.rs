@@ -1,6 +1,6 @@
 //! What became of a message, without a word of HL7's answer codes.
 
-use crate::hl7::ack::Fault;
+use crate::hl7::ack::{Fault, Kind};
 use crate::telemetry::labels::Attempt;
 
 /// How delivery ended. Only [`Accepted`](Outcome::Accepted) may become a positive acknowledgement.
@@ -19,9 +19,17 @@ pub enum Outcome {
 #[derive(Default)]
 pub struct Answer {
     /// The app's own acknowledgement, checked, to be passed through byte for byte.
-    pub own: Option<Vec<u8>>,
+    pub own: Option<Own>,
     /// For MSA-3.
     pub text: Option<String>,
+}
+
+/// An acknowledgement that the app wrote itself, and that was checked. `Debug` prints its length only.
+pub struct Own {
+    /// As it is sent.
+    pub bytes: Vec<u8>,
+    /// [`Kind::Accept`] with CA, CE, CR; [`Kind::Application`] with AA, AE, AR.
+    pub kind: Kind,
 }
 
 /// Why the app refused.
@@ -31,7 +39,7 @@ pub struct Rejection {
     /// What is wrong; at least one.
     pub faults: Vec<Fault>,
     /// The app's own acknowledgement.
-    pub own: Option<Vec<u8>>,
+    pub own: Option<Own>,
     /// For logs: HTTP status.
     pub status: u16,
 }
@@ -52,7 +60,16 @@ pub struct Failure {
 impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Answer")
-            .field("own_bytes", &self.own.as_ref().map(Vec::len))
+            .field("own", &self.own)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Own {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Own")
+            .field("kind", &self.kind)
+            .field("bytes", &self.bytes.len())
             .finish()
     }
 }

@@ -13,7 +13,7 @@ use super::header::{Delimiters, Header, parse_version};
 use super::path::Path;
 use super::{charset, escape};
 use crate::config::Charset;
-use crate::telemetry::labels::AckLabel;
+use crate::telemetry::labels::{AckLabel, Label as _};
 
 /// What is to be told to the sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +26,26 @@ pub enum Verdict {
     Rejected,
 }
 
-/// MSA-1 in original mode (table 0008). Total: each verdict has one code.
-pub fn code(verdict: Verdict) -> AckLabel {
-    match verdict {
-        Verdict::Accepted => AckLabel::Aa,
-        Verdict::Error => AckLabel::Ae,
-        Verdict::Rejected => AckLabel::Ar,
+/// Which acknowledgement it is: what MSA-1 begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The only one, in original mode.
+    Original,
+    /// The first of enhanced mode: whether the message is in safe hands.
+    Accept,
+    /// The second of enhanced mode: what the app says of it.
+    Application,
+}
+
+/// MSA-1 (table 0008). Total: each verdict has one code in each kind.
+pub fn code(kind: Kind, verdict: Verdict) -> AckLabel {
+    match (kind, verdict) {
+        (Kind::Original | Kind::Application, Verdict::Accepted) => AckLabel::Aa,
+        (Kind::Original | Kind::Application, Verdict::Error) => AckLabel::Ae,
+        (Kind::Original | Kind::Application, Verdict::Rejected) => AckLabel::Ar,
+        (Kind::Accept, Verdict::Accepted) => AckLabel::Ca,
+        (Kind::Accept, Verdict::Error) => AckLabel::Ce,
+        (Kind::Accept, Verdict::Rejected) => AckLabel::Cr,
     }
 }
 
@@ -85,6 +99,8 @@ const MAX_ERRORS: usize = 100;
 pub struct Ack<'a> {
     /// The message that is answered.
     pub header: &'a Header<'a>,
+    /// Which acknowledgement it is.
+    pub kind: Kind,
     /// The answer.
     pub verdict: Verdict,
     /// What is wrong, for a verdict that is not positive. At most 100 are written.
@@ -171,12 +187,23 @@ impl Ack<'_> {
             b"" => out.extend_from_slice(self.default_version.as_bytes()),
             version => out.extend_from_slice(version),
         }
+        let mut last = 12;
+        let mut put = |number: usize, value: &[u8]| {
+            out.extend(std::iter::repeat_n(d.field, number - last));
+            out.extend_from_slice(value);
+            last = number;
+        };
+        // An accept acknowledgement is never acknowledged, and says nothing of it. An application acknowledgement is a message
+        // of its own, to which no answer is wanted: nobody here would wait for it.
+        if self.kind == Kind::Application {
+            put(15, b"NE");
+            put(16, b"NE");
+        }
         // MSH-18 where the message said one, or where the answer needs one to be read.
         if !header.field(18).is_empty() || self.charset == Charset::Utf8 && !self.is_ascii() {
-            out.extend_from_slice(&[d.field; 6]);
             let own = charset::table_0211(self.charset).as_bytes();
             let echo = self.echo_charset && !header.field(18).is_empty();
-            out.extend_from_slice(if echo { header.field(18) } else { own });
+            put(18, if echo { header.field(18) } else { own });
         }
         out.push(b'\r');
     }
@@ -191,14 +218,9 @@ impl Ack<'_> {
 
     fn msa(&self, out: &mut Vec<u8>, since_2_5: bool) {
         let d = &self.header.delimiters;
-        let code = match code(self.verdict) {
-            AckLabel::Aa => b"AA",
-            AckLabel::Ae => b"AE",
-            AckLabel::Ar => b"AR",
-        };
         out.extend_from_slice(b"MSA");
         out.push(d.field);
-        out.extend_from_slice(code);
+        out.extend_from_slice(code(self.kind, self.verdict).label().as_bytes());
         out.push(d.field);
         // Verbatim: what the sender compares it with is the bytes that it sent.
         if can_echo(self.header.control_id()) {
@@ -338,12 +360,23 @@ mod tests {
     use crate::hl7::{Payload, peek};
 
     fn ack(message: &[u8], verdict: Verdict, faults: &[Fault], charset: Charset) -> String {
+        ack_of(Kind::Original, message, verdict, faults, charset)
+    }
+
+    fn ack_of(
+        kind: Kind,
+        message: &[u8],
+        verdict: Verdict,
+        faults: &[Fault],
+        charset: Charset,
+    ) -> String {
         let (Payload::V2(header) | Payload::Batch(header)) = peek(message) else {
             panic!()
         };
         let mut out = Vec::new();
         Ack {
             header: &header,
+            kind,
             verdict,
             faults,
             text: None,
@@ -407,10 +440,41 @@ mod tests {
     }
 
     #[test]
-    fn each_verdict_has_one_code_and_only_one_is_positive() {
-        assert_eq!(code(Verdict::Accepted), AckLabel::Aa);
-        assert_eq!(code(Verdict::Error), AckLabel::Ae);
-        assert_eq!(code(Verdict::Rejected), AckLabel::Ar);
+    fn the_two_of_enhanced_mode() {
+        let message =
+            b"MSH|^~\\&|SND|SFAC|RCV|RFAC|2026||ADT^A04^ADT_A01|7|P|2.5.1|||AL|AL||8859/1\r";
+        let both = [Kind::Accept, Kind::Application].map(|kind| {
+            let faults = [fault()];
+            ack_of(kind, message, Verdict::Accepted, &faults, Charset::Latin1)
+        });
+        insta::assert_snapshot!(both.concat(), @r"
+        MSH|^~\&|RCV|RFAC|SND|SFAC|20260102030405+0000||ACK^A04^ACK|OWN1|P|2.5.1||||||8859/1
+        MSA|CA|7
+        MSH|^~\&|RCV|RFAC|SND|SFAC|20260102030405+0000||ACK^A04^ACK|OWN1|P|2.5.1|||NE|NE||8859/1
+        MSA|AA|7
+        ");
+        let message = b"MSH|^~\\&|SND|SFAC|RCV|RFAC|2026||ADT^A04^ADT_A01|7|P|2.3|||AL|NE\r";
+        let refused = ack_of(
+            Kind::Accept,
+            message,
+            Verdict::Rejected,
+            &[fault()],
+            Charset::Utf8,
+        );
+        insta::assert_snapshot!(refused, @r"
+        MSH|^~\&|RCV|RFAC|SND|SFAC|20260102030405+0000||ACK^A04|OWN1|P|2.3
+        MSA|CR|7|PID-3 \F\ is empty
+        ERR|PID^1^3^101&Required field missing&HL70357
+        ");
+    }
+
+    #[test]
+    fn each_verdict_has_one_code_in_each_kind_and_only_accepted_a_positive_one() {
+        let verdicts = [Verdict::Accepted, Verdict::Error, Verdict::Rejected];
+        let codes = |kind| verdicts.map(|verdict| code(kind, verdict).label());
+        assert_eq!(codes(Kind::Original), ["AA", "AE", "AR"]);
+        assert_eq!(codes(Kind::Accept), ["CA", "CE", "CR"]);
+        assert_eq!(codes(Kind::Application), ["AA", "AE", "AR"]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod charset;
 pub mod escape;
 pub mod header;
 pub mod index;
+pub mod mode;
 pub mod own_ack;
 pub mod path;
 pub mod scan;
@@ -22,3 +23,4 @@ pub mod split;
 
 pub use header::{Delimiters, Header, Payload, Terminator, peek};
 pub use index::Index;
+pub use mode::Mode;

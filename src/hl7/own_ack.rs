@@ -1,6 +1,6 @@
 //! Checks an acknowledgement that an app wrote itself, before it is passed to the sender byte for byte.
 
-use super::ack::Verdict;
+use super::ack::{Kind, Verdict};
 use super::{Index, Payload, peek};
 use thiserror::Error;
 
@@ -24,11 +24,16 @@ pub enum BadAck {
     Unframable,
 }
 
-/// What an app's own acknowledgement says about the message with this control ID.
+/// What an app's own acknowledgement says about the message with this control ID, and whether as an accept acknowledgement.
 ///
 /// # Errors
 /// If it is not an acknowledgement of that message.
-pub fn check(body: &[u8], control_id: &[u8], start: u8, end: u8) -> Result<Verdict, BadAck> {
+pub fn check(
+    body: &[u8],
+    control_id: &[u8],
+    start: u8,
+    end: u8,
+) -> Result<(Verdict, Kind), BadAck> {
     if body.contains(&start) || body.contains(&end) {
         return Err(BadAck::Unframable);
     }
@@ -44,9 +49,12 @@ pub fn check(body: &[u8], control_id: &[u8], start: u8, end: u8) -> Result<Verdi
         return Err(BadAck::ControlId);
     }
     match msa.field(1) {
-        Some(b"AA" | b"CA") => Ok(Verdict::Accepted),
-        Some(b"AE" | b"CE") => Ok(Verdict::Error),
-        Some(b"AR" | b"CR") => Ok(Verdict::Rejected),
+        Some(b"AA") => Ok((Verdict::Accepted, Kind::Application)),
+        Some(b"AE") => Ok((Verdict::Error, Kind::Application)),
+        Some(b"AR") => Ok((Verdict::Rejected, Kind::Application)),
+        Some(b"CA") => Ok((Verdict::Accepted, Kind::Accept)),
+        Some(b"CE") => Ok((Verdict::Error, Kind::Accept)),
+        Some(b"CR") => Ok((Verdict::Rejected, Kind::Accept)),
         _ => Err(BadAck::Code),
     }
 }
@@ -61,9 +69,12 @@ mod tests {
         let msh = "MSH|^~\\&|A|B|C|D|2026||RSP^K22|1|P|2.5\r";
         assert_eq!(
             check(&format!("{msh}MSA|AA|7 \rQAK|x\r")),
-            Ok(Verdict::Accepted)
+            Ok((Verdict::Accepted, Kind::Application))
         );
-        assert_eq!(check(&format!("{msh}MSA|CR|7 ")), Ok(Verdict::Rejected));
+        assert_eq!(
+            check(&format!("{msh}MSA|CR|7 ")),
+            Ok((Verdict::Rejected, Kind::Accept))
+        );
         assert_eq!(
             check(&format!("{msh}MSA|AA|7\r")),
             Err(BadAck::ControlId),

@@ -1,11 +1,11 @@
 //! What the bridge can tell of a message before the app is asked: whether it can be answered, delivered whole and read as text.
 
 use super::frame::Frame;
-use crate::config::{Charset, Session};
+use crate::config::{AckMode, Charset, Session};
 use crate::envelope::Warning;
 use crate::hl7::ack::{Fault, Verdict, can_echo};
 use crate::hl7::charset::{self, Reading};
-use crate::hl7::{Header, Payload, Terminator};
+use crate::hl7::{Header, Index, Mode, Payload, Terminator};
 use crate::telemetry::labels::{Deviation, Refusal};
 use memchr::memmem;
 
@@ -18,6 +18,31 @@ pub enum Kind {
     Batch,
     /// A message that cannot be taken apart.
     BadDelimiters,
+}
+
+/// The mode in which a message is acknowledged.
+pub fn mode(header: &Header<'_>, session: &Session, deviations: &mut Vec<Deviation>) -> Mode {
+    let (asked, odd) = Mode::of(header);
+    if session.ack.mode == AckMode::Original {
+        if asked != Mode::Original {
+            deviations.push(Deviation::EnhancedMode);
+        }
+        return Mode::Original;
+    }
+    deviations.extend(odd);
+    asked
+}
+
+/// Whether it is an accept acknowledgement: to one of our application acknowledgements, or to nothing. It is never answered,
+/// or two systems could go on acknowledging each other for ever.
+pub fn is_accept_ack(message: &[u8], header: &Header<'_>) -> bool {
+    if !matches!(header.component(9, 1), b"ACK" | b"MCF") {
+        return false;
+    }
+    let index = Index::new(message, header);
+    let msa = index.segments().find(|segment| segment.id() == b"MSA");
+    let code = msa.and_then(|msa| msa.field(1));
+    matches!(code, Some(b"CA" | b"CE" | b"CR"))
 }
 
 /// Looks at a message whose header could be read.
@@ -69,9 +94,6 @@ fn note(header: &Header<'_>, deviations: &mut Vec<Deviation>) {
     }
     if header.field(2).len() < 4 {
         deviations.push(Deviation::ShortMsh2);
-    }
-    if !header.field(15).is_empty() || !header.field(16).is_empty() {
-        deviations.push(Deviation::EnhancedMode);
     }
 }
 

@@ -9,15 +9,17 @@
 //!    └ drain, only here: never inside a frame or an exchange
 //! ```
 
-use super::exchange::{Parts, Reply, exchange};
+use super::exchange::{Parts, exchange};
 use super::frame::Frame;
 use super::input::Input;
+use super::reply::{Reply, Written};
 use super::shared::{Live, Shared};
 use crate::config::Framing;
 use crate::deliver::Delivery;
 use crate::mllp::sniff::Foreign;
 use crate::mllp::{Decoder, Event, More, Wait};
 use crate::runtime::{Alarm, Scratch};
+use crate::telemetry::ExchangeRecord;
 use crate::telemetry::labels::{Closed, Deviation, Label};
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -126,27 +128,36 @@ impl Connection<'_> {
         let reply = exchange(frame, scratch, parts, Instant::now()).await;
         let result = match reply {
             Reply::Close(closed) => Err(closed),
-            Reply::Ack(record) => {
-                let timeout = Instant::now() + self.live.session.limits.write_timeout;
-                // One write call: some senders read their answer once and take what they got.
-                let write = self.stream.write_all(&scratch.ack);
-                match self.alarm.race(Some(timeout), write).await {
-                    Ok(Ok(())) => {
-                        self.shared
-                            .metrics
-                            .sent_bytes
-                            .inc_by(scratch.ack.len() as u64);
-                        self.active = Instant::now();
-                        record.written(self.active);
-                        Ok(())
-                    }
-                    Ok(Err(_)) => Err(Closed::Error),
-                    Err(_) => Err(Closed::WriteTimeout),
-                }
-            }
+            Reply::Nothing => Ok(()),
+            Reply::Acks(record, acks) => self.write(record, acks, &scratch.ack).await,
         };
         self.report_deviations();
         result
+    }
+
+    /// One write call for each acknowledgement: some senders read their answer once and take what they got.
+    async fn write(
+        &mut self,
+        record: ExchangeRecord<'_>,
+        acks: [Option<Written>; 2],
+        buffer: &[u8],
+    ) -> Result<(), Closed> {
+        for Written { block, code } in acks.into_iter().flatten() {
+            let block = buffer.get(block).unwrap_or_default();
+            let timeout = Instant::now() + self.live.session.limits.write_timeout;
+            let write = self.stream.write_all(block);
+            match self.alarm.race(Some(timeout), write).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(Closed::Error),
+                Err(_) => return Err(Closed::WriteTimeout),
+            }
+            let sent = &self.shared.metrics.sent_bytes;
+            sent.inc_by(block.len() as u64);
+            record.acked(code);
+        }
+        self.active = Instant::now();
+        record.written(self.active);
+        Ok(())
     }
 
     /// Reads until a frame is whole.

@@ -1,29 +1,19 @@
 //! One message: peek → envelope → deliver → ack. The body of [`exchange`] is the line that the whole bridge is about.
 
-use super::admit::{admit, answer_charset, header_of, warnings};
+use super::admit::{admit, header_of, is_accept_ack, mode, warnings};
 use super::frame::Frame;
+use super::reply::{Reckoning, Reply};
 use super::shared::{Live, Shared};
 use super::told::{refused, settle};
 use crate::config::Framing;
 use crate::deliver::{Delivery, Exchange, Space};
 use crate::envelope::{EventId, Source};
-use crate::hl7::ack::{Ack, code};
 use crate::hl7::header::whole_fields;
 use crate::hl7::peek;
-use crate::mllp::frame_into;
 use crate::runtime::{Alarm, Scratch};
 use crate::telemetry::ExchangeRecord;
-use crate::telemetry::labels::{Closed, Deviation, Outcome as Label, Refusal};
+use crate::telemetry::labels::{Closed, Deviation, Outcome as Label};
 use tokio::time::Instant;
-
-/// How one message is answered.
-#[derive(Debug)]
-pub enum Reply<'m> {
-    /// The acknowledgement is in the scratch.
-    Ack(ExchangeRecord<'m>),
-    /// Nothing; the connection ends.
-    Close(Closed),
-}
 
 /// One connection's part in its exchanges.
 #[derive(Debug)]
@@ -44,7 +34,7 @@ pub struct Parts<'c, 'm> {
     pub deviations: &'c mut Vec<Deviation>,
 }
 
-/// Carries one message from its frame to its acknowledgement.
+/// Carries one message from its frame to its acknowledgements.
 pub async fn exchange<'m>(
     frame: &Frame,
     scratch: &mut Scratch,
@@ -83,6 +73,12 @@ pub async fn exchange<'m>(
             return Reply::Close(Closed::NotHl7);
         }
     };
+    if is_accept_ack(message, &header) {
+        deviations.push(Deviation::AcceptAck);
+        record.not_a_message();
+        return Reply::Nothing;
+    }
+    let mode = mode(&header, &live.session, deviations);
     let admitted = admit(message, &header, frame, kind, &live.session, deviations);
     let told = match admitted {
         Err(reason) => {
@@ -123,24 +119,17 @@ pub async fn exchange<'m>(
         record.unanswered(Label::Unavailable);
         return Reply::Close(Closed::Unavailable);
     };
-    frame_into(ack, framing.start, framing.end, |out| match &told.own {
-        Some(own) => out.extend_from_slice(own),
-        None => Ack {
-            header: &header,
-            verdict: told.verdict,
-            faults: &told.faults,
-            text: told.text.as_deref(),
-            time: clock.hl7(),
-            control_id: &shared.control_ids.next(),
-            default_version: &live.session.ack.default_version,
-            charset: answer_charset(admitted),
-            echo_charset: match admitted {
-                Ok(reading) => reading.named,
-                Err(reason) => reason != Refusal::Charset,
-            },
-        }
-        .write(out),
-    });
-    record.settle(told.outcome, code(told.verdict));
-    Reply::Ack(record)
+    let reckoning = Reckoning {
+        told: &told,
+        mode,
+        header: &header,
+        admitted,
+        framing,
+        shared,
+        live,
+        clock,
+    };
+    let acks = reckoning.write(ack);
+    record.settle(told.outcome);
+    Reply::Acks(record, acks)
 }

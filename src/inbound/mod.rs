@@ -8,7 +8,8 @@
 //! ```
 //!
 //! On one connection there is one message at a time, answered in order; concurrency comes from connections. While a message
-//! is with the app nothing is read from its peer: that is the back-pressure.
+//! is with the app nothing is read from its peer: that is the back-pressure. All acknowledgements of a message are written before
+//! the next one is read.
 
 pub mod admit;
 pub mod connection;
@@ -17,6 +18,7 @@ pub mod exchange;
 pub mod frame;
 pub mod input;
 pub mod listener;
+pub mod reply;
 pub mod shared;
 pub mod told;
 

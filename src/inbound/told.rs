@@ -1,9 +1,10 @@
 //! From an outcome to what the sender is told.
 
 use super::admit;
-use crate::config::Unavailable;
-use crate::deliver::{Answer, Failure, Outcome, Rejection};
-use crate::hl7::ack::{Fault, Verdict};
+use crate::config::{ApplicationAck, Unavailable};
+use crate::deliver::{Answer, Failure, Outcome, Own, Rejection};
+use crate::hl7::Mode;
+use crate::hl7::ack::{Fault, Kind, Verdict};
 use crate::telemetry::labels::{Outcome as Label, Refusal};
 
 /// What the sender is told.
@@ -18,7 +19,41 @@ pub struct Told {
     /// MSA-3.
     pub text: Option<String>,
     /// The app's own acknowledgement, to be sent as it is.
-    pub own: Option<Vec<u8>>,
+    pub own: Option<Own>,
+}
+
+impl Told {
+    /// Which acknowledgements are sent, in this order: the table of docs/acknowledgements.md.
+    pub fn kinds(&self, mode: Mode, policy: ApplicationAck) -> [Option<Kind>; 2] {
+        let Mode::Enhanced {
+            accept,
+            application,
+        } = mode
+        else {
+            return [Some(Kind::Original), None];
+        };
+        let positive = self.verdict == Verdict::Accepted;
+        let accept = accept.holds(positive);
+        // Who has been told that a message was not taken waits for no more. An app that answers with an accept acknowledgement
+        // of its own says what it thinks of the message later, and elsewhere.
+        let over = accept && !positive;
+        let later = self
+            .own
+            .as_ref()
+            .is_some_and(|own| own.kind == Kind::Accept);
+        let application =
+            application.holds(positive) && policy == ApplicationAck::Connection && !over && !later;
+        [
+            accept.then_some(Kind::Accept),
+            application.then_some(Kind::Application),
+        ]
+    }
+
+    /// What the app itself wrote for an acknowledgement of this kind. In original mode there is but one, whatever its code.
+    pub fn own(&self, kind: Kind) -> Option<&Own> {
+        let own = self.own.as_ref();
+        own.filter(|own| kind == Kind::Original || own.kind == kind)
+    }
 }
 
 /// The one place where an outcome becomes a verdict: only `Accepted` becomes a positive one.
@@ -82,6 +117,7 @@ pub fn refused(reason: Refusal) -> Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hl7::mode::Condition;
     use crate::telemetry::labels::{Attempt, Label as _};
 
     fn verdict(outcome: Outcome, unavailable: Unavailable) -> Option<Verdict> {
@@ -120,6 +156,87 @@ mod tests {
         }
         for reason in Refusal::ALL {
             assert_ne!(refused(*reason).verdict, Verdict::Accepted, "{reason:?}");
+        }
+    }
+
+    /// Every pair of conditions, with each verdict: `C` stands for an accept acknowledgement, `A` for an application's.
+    #[test]
+    fn what_is_answered_to_whom() {
+        use Condition::{Always, Never, OnError, OnSuccess};
+        let kinds = |verdict, accept, application, policy| {
+            let told = Told {
+                outcome: Label::Accepted,
+                verdict,
+                faults: Vec::new(),
+                text: None,
+                own: None,
+            };
+            let mode = Mode::Enhanced {
+                accept,
+                application,
+            };
+            let letters = told.kinds(mode, policy).map(|kind| match kind {
+                Some(Kind::Accept) => "C",
+                Some(Kind::Application) => "A",
+                Some(Kind::Original) => "original",
+                None => "",
+            });
+            letters.concat()
+        };
+        let conditions = [Always, Never, OnError, OnSuccess];
+        // In the order of `conditions`, MSH-16 across.
+        let accepted = [
+            ["CA", "C", "C", "CA"],
+            ["A", "", "", "A"],
+            ["A", "", "", "A"],
+            ["CA", "C", "C", "CA"],
+        ];
+        let refused = [
+            ["C", "C", "C", "C"],
+            ["A", "", "A", ""],
+            ["C", "C", "C", "C"],
+            ["A", "", "A", ""],
+        ];
+        for (row, accept) in conditions.into_iter().enumerate() {
+            for (column, application) in conditions.into_iter().enumerate() {
+                for (verdict, table) in [
+                    (Verdict::Accepted, accepted),
+                    (Verdict::Error, refused),
+                    (Verdict::Rejected, refused),
+                ] {
+                    let place = format!("{verdict:?} {accept:?} {application:?}");
+                    let sent = kinds(verdict, accept, application, ApplicationAck::Connection);
+                    assert_eq!(sent, table[row][column], "{place}");
+                    let sent = kinds(verdict, accept, application, ApplicationAck::Suppressed);
+                    assert_eq!(sent, table[row][column].replace('A', ""), "{place}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_app_that_accepts_by_itself_answers_later_by_itself() {
+        let mode = Mode::Enhanced {
+            accept: Condition::Always,
+            application: Condition::Always,
+        };
+        for (kind, expected) in [
+            (Kind::Accept, [Some(Kind::Accept), None]),
+            (
+                Kind::Application,
+                [Some(Kind::Accept), Some(Kind::Application)],
+            ),
+        ] {
+            let own = Some(Own {
+                bytes: Vec::new(),
+                kind,
+            });
+            let outcome = Outcome::Accepted(Answer { own, text: None });
+            let told = settle(outcome, Unavailable::Error).unwrap();
+            assert_eq!(told.kinds(mode, ApplicationAck::Connection), expected);
+            assert!(told.own(kind).is_some() && told.own(Kind::Original).is_some());
+            let other = expected.into_iter().flatten().find(|sent| *sent != kind);
+            assert!(other.is_none_or(|other| told.own(other).is_none()));
         }
     }
 }

@@ -57,6 +57,11 @@ impl Code {
         }
     }
 
+    /// Whether it is an accept acknowledgement, the first of enhanced mode.
+    pub fn is_accept(self) -> bool {
+        matches!(self, Self::Ca | Self::Ce | Self::Cr)
+    }
+
     /// Whether the server has taken the message.
     pub fn is_positive(self) -> bool {
         matches!(self, Self::Aa | Self::Ca)

@@ -4,8 +4,9 @@
 //! cannot be used again: dropping it closes it.
 
 use super::answer::Answer;
-use super::error::{Error, Stage};
-use crate::hl7::{Payload, peek};
+use super::error::{BadAnswer, Error, Stage};
+use super::expect::{self, Next};
+use crate::hl7::{Mode, Payload, peek};
 use crate::mllp::{self, Decoder, Event, More, Wait};
 use crate::net::socket;
 use std::fmt;
@@ -34,6 +35,8 @@ pub struct Options {
     pub start: u8,
     /// End of a block; a CR follows it.
     pub end: u8,
+    /// How long a message that is answered only if it fails (table 0155, `ER`) waits for that, at most `answer_timeout`.
+    pub quiet: Duration,
     /// How long to wait for the CR, before an end byte alone counts as the end.
     pub end_idle: Duration,
     /// TCP keep-alive: idle time before the first probe.
@@ -48,6 +51,7 @@ impl Default for Options {
             max_answer_bytes: 16 * 1024 * 1024,
             start: mllp::START,
             end: mllp::END,
+            quiet: Duration::from_secs(1),
             end_idle: Duration::from_millis(500),
             keepalive: Some(Duration::from_secs(45)),
         }
@@ -59,6 +63,7 @@ impl Default for Options {
 pub struct Block {
     bytes: Vec<u8>,
     control_id: Box<[u8]>,
+    mode: Mode,
 }
 
 impl Block {
@@ -72,6 +77,10 @@ impl Block {
         Ok(Self {
             bytes,
             control_id: control_id(message).into(),
+            mode: match peek(message) {
+                Payload::V2(header) => Mode::of(&header).0,
+                _ => Mode::Original,
+            },
         })
     }
 
@@ -162,30 +171,56 @@ impl Connection {
         self.peer
     }
 
-    /// Sends a message in one write and waits for its acknowledgement, of whatever code.
+    /// Sends a message in one write and waits for its acknowledgements, of whatever code. In enhanced mode (MSH-15, MSH-16) there
+    /// may be two; the one that is returned is the last, which has the last word. None where none was wanted, and none came.
     ///
     /// # Errors
-    /// If none came, or one that is not this message's. The connection is closed then, and also if the future is dropped.
-    pub async fn exchange(mut self, block: &Block) -> Result<(Self, Answer), Error> {
+    /// If one is missing, or is not this message's. The connection is closed then, and also if the future is dropped.
+    pub async fn exchange(mut self, block: &Block) -> Result<(Self, Option<Answer>), Error> {
         self.expect_quiet()?;
         let after = self.options.answer_timeout;
         let mut stage = Stage::Sending;
         let exchanged = timeout_at(Instant::now() + after, async {
             let sent = self.stream.write_all(&block.bytes).await;
             sent.map_err(Error::Send)?;
-            stage = Stage::Waiting;
-            self.receive(&mut stage).await
+            self.answers(block, &mut stage).await
         });
-        let data = match exchanged.await {
-            Ok(received) => received?,
+        let mut answer = match exchanged.await {
+            Ok(answered) => answered?,
             Err(_) => return Err(Error::Timeout { stage, after }),
         };
-        let mut answer = Answer::read(data, &block.control_id)?;
-        let deviations = &mut answer.deviations;
+        let mut deviations = Vec::new();
         self.input
             .decoder
             .take_deviations(|kind, count| deviations.push((kind, count)));
+        if let Some(answer) = &mut answer {
+            answer.deviations = deviations;
+        }
         Ok((self, answer))
+    }
+
+    /// The last of a message's answers.
+    async fn answers(&mut self, block: &Block, stage: &mut Stage) -> Result<Option<Answer>, Error> {
+        let mut last: Option<Answer> = None;
+        let mut next = expect::first(block.mode);
+        while next != Next::Nothing {
+            *stage = Stage::Waiting;
+            if next == Next::May {
+                let quiet = self.options.quiet;
+                let begun = timeout(quiet, self.stream.readable()).await;
+                if self.input.bytes.is_empty() && begun.is_err() {
+                    break;
+                }
+            }
+            let answer = Answer::read(self.receive(stage).await?, &block.control_id)?;
+            let code = answer.code();
+            if last.is_some() && code.is_accept() {
+                return Err(BadAnswer::AcceptTwice.into());
+            }
+            next = expect::after(block.mode, code);
+            last = Some(answer);
+        }
+        Ok(last)
     }
 
     /// Before a message is sent nothing may lie here that could be taken for its answer.
@@ -301,7 +336,7 @@ async fn connect(address: &str) -> Result<TcpStream, Error> {
 mod tests {
     use super::*;
     use crate::mllp::Deviation;
-    use crate::outbound::{BadAnswer, Code, Kind};
+    use crate::outbound::{Code, Kind};
     use tokio::net::TcpListener;
 
     const MESSAGE: &[u8] = b"MSH|^~\\&|A|B|C|D|2026||ADT^A01|7|P|2.5\rPID|1\r";
@@ -334,10 +369,66 @@ mod tests {
     }
 
     async fn once(answer: &str) -> Result<(Connection, Answer), Error> {
+        let (connection, answer) = exchange_of(MESSAGE, answer).await?;
+        Ok((connection, answer.unwrap()))
+    }
+
+    async fn exchange_of(
+        message: &[u8],
+        answer: &str,
+    ) -> Result<(Connection, Option<Answer>), Error> {
         let address = server(vec![answer.to_owned()]).await;
-        let block = Block::new(MESSAGE, &options()).unwrap();
+        let block = Block::new(message, &options()).unwrap();
         let connection = Connection::open(&address, options()).await.unwrap();
         connection.exchange(&block).await
+    }
+
+    /// What is said at last to a message with these MSH-15 and MSH-16, if this is the answer.
+    async fn last_word(conditions: &str, answer: &str) -> Result<Option<Code>, String> {
+        let message = format!("MSH|^~\\&|A|B|C|D|2026||ADT^A01|7|P|2.5|||{conditions}\rPID|1\r");
+        let exchanged = exchange_of(message.as_bytes(), answer).await;
+        exchanged
+            .map(|(_, answer)| answer.map(|answer| answer.code()))
+            .map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn in_enhanced_mode_the_application_has_the_last_word() {
+        let of = |code: &str| ack("7").replace("MSA|AA", &format!("MSA|{code}"));
+        let word = async |conditions, answers: &[&str]| {
+            let answers: Vec<String> = answers.iter().map(|code| of(code)).collect();
+            last_word(conditions, &answers.concat()).await
+        };
+        assert_eq!(word("AL|NE", &["CA"]).await, Ok(Some(Code::Ca)));
+        assert_eq!(word("AL|AL", &["CA", "AE"]).await, Ok(Some(Code::Ae)));
+        assert_eq!(word("AL|ER", &["CA", "AE"]).await, Ok(Some(Code::Ae)));
+        assert_eq!(word("AL|AL", &["CE"]).await, Ok(Some(Code::Ce)));
+        // A server of original mode.
+        assert_eq!(word("AL|AL", &["AA"]).await, Ok(Some(Code::Aa)));
+        assert_eq!(word("NE|NE", &[]).await, Ok(None));
+        let twice = BadAnswer::AcceptTwice.to_string();
+        assert_eq!(word("AL|AL", &["CA", "CA"]).await, Err(twice));
+    }
+
+    #[tokio::test]
+    async fn silence_is_a_yes_only_where_errors_alone_are_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let options = Options {
+            quiet: Duration::from_millis(20),
+            ..options()
+        };
+        for (conditions, yes) in [("NE|ER", true), ("ER|NE", true), ("SU|NE", false)] {
+            let message = format!("MSH|^~\\&|A|B|C|D|2026||ADT^A01|7|P|2.5|||{conditions}\r");
+            let block = Block::new(message.as_bytes(), &options).unwrap();
+            let connection = Connection::open(&address, options).await.unwrap();
+            let answer = connection.exchange(&block).await;
+            assert_eq!(
+                answer.is_ok_and(|(_, answer)| answer.is_none()),
+                yes,
+                "{conditions}"
+            );
+        }
     }
 
     #[tokio::test]
@@ -347,7 +438,7 @@ mod tests {
         assert_eq!(block.control_id(), b"7");
         let connection = Connection::open(&address, options()).await.unwrap();
         let (connection, answer) = connection.exchange(&block).await.unwrap();
-        assert_eq!(answer.code(), Code::Aa);
+        assert_eq!(answer.unwrap().code(), Code::Aa);
         let (connection, _) = connection.exchange(&block).await.unwrap();
         // Until the end of the connection has arrived.
         connection.stream.readable().await.unwrap();

@@ -102,6 +102,9 @@ pub enum BadAnswer {
     /// One byte, as MLLP Release 2 has it, where an HL7 acknowledgement was expected.
     #[error("the server answered with an MLLP Release 2 commit block ({0}) and not with HL7")]
     Commit(&'static str),
+    /// Two accept acknowledgements, where the second had to be the application's.
+    #[error("the server sent a second accept acknowledgement and no application acknowledgement")]
+    AcceptTwice,
     /// No MSA segment.
     #[error("the server's answer has no MSA segment")]
     NoMsa,

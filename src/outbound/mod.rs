@@ -15,6 +15,7 @@
 pub mod answer;
 pub mod client;
 pub mod error;
+pub mod expect;
 
 pub use answer::{Answer, Code, Fault};
 pub use client::{Block, Connection, Options};

@@ -60,8 +60,14 @@ labels! {
         LeadingBytes = "leading_bytes",
         /// MSH-2 has fewer than four characters.
         ShortMsh2 = "short_msh2",
-        /// MSH-15 or MSH-16 ask for enhanced mode, which is answered in original mode.
+        /// MSH-15 or MSH-16 ask for enhanced mode, and `ack.mode: original` answers as if they did not.
         EnhancedMode = "enhanced_mode",
+        /// Only one of MSH-15 and MSH-16 is set: the other reads as NE.
+        HalfEnhanced = "half_enhanced",
+        /// MSH-15 or MSH-16 is not in table 0155, and counts as absent.
+        AckCondition = "ack_condition",
+        /// An accept acknowledgement (CA, CE, CR) came in. It is never answered, and is no message for the app.
+        AcceptAck = "accept_ack",
         /// MSH-18 says one thing and the bytes another.
         CharsetMismatch = "charset_mismatch",
         /// MSH-18 names a character set by something that table 0211 does not hold.
@@ -148,6 +154,14 @@ labels! {
         Ae = "AE",
         /// AR.
         Ar = "AR",
+        /// CA.
+        Ca = "CA",
+        /// CE.
+        Ce = "CE",
+        /// CR.
+        Cr = "CR",
+        /// MSH-15 and MSH-16 want no answer to such an outcome.
+        Unwanted = "unwanted",
     }
 }
 

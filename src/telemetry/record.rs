@@ -12,7 +12,7 @@ pub struct ExchangeRecord<'m> {
     metrics: &'m ListenerMetrics,
     /// When the frame's last byte had come.
     pub started: Instant,
-    settled: Option<(Outcome, AckLabel)>,
+    settled: bool,
     finished: bool,
 }
 
@@ -23,23 +23,25 @@ impl<'m> ExchangeRecord<'m> {
         Self {
             metrics,
             started,
-            settled: None,
+            settled: false,
             finished: false,
         }
     }
 
-    /// The outcome is known, and the ACK with this code is about to be written.
-    pub fn settle(&mut self, outcome: Outcome, ack: AckLabel) {
+    /// The outcome is known, and what answers it is about to be written.
+    pub fn settle(&mut self, outcome: Outcome) {
         self.metrics.messages.of(outcome).inc();
-        self.settled = Some((outcome, ack));
+        self.settled = true;
     }
 
-    /// The ACK is with our kernel. Whether the peer took it, TCP does not tell: only a reset is seen.
+    /// An ACK with this code is with our kernel. Whether the peer took it, TCP does not tell: only a reset is seen.
+    pub fn acked(&self, ack: AckLabel) {
+        self.metrics.acks.of(ack).inc();
+    }
+
+    /// All that answers the message has been written.
     pub fn written(mut self, now: Instant) {
         self.finished = true;
-        if let Some((_, ack)) = self.settled {
-            self.metrics.acks.of(ack).inc();
-        }
         self.metrics
             .exchange
             .observe(now.duration_since(self.started).as_secs_f64());
@@ -50,6 +52,11 @@ impl<'m> ExchangeRecord<'m> {
         self.finished = true;
         self.metrics.messages.of(outcome).inc();
     }
+
+    /// It was no message after all.
+    pub fn not_a_message(mut self) {
+        self.finished = true;
+    }
 }
 
 impl Drop for ExchangeRecord<'_> {
@@ -57,8 +64,8 @@ impl Drop for ExchangeRecord<'_> {
         self.metrics.in_flight.dec();
         match (self.finished, self.settled) {
             (true, _) => {}
-            (false, Some(_)) => self.metrics.ack_unwritten.inc(),
-            (false, None) => self.metrics.messages.of(Outcome::Failed).inc(),
+            (false, true) => self.metrics.ack_unwritten.inc(),
+            (false, false) => self.metrics.messages.of(Outcome::Failed).inc(),
         }
     }
 }
@@ -67,6 +74,7 @@ impl Drop for ExchangeRecord<'_> {
 mod tests {
     use super::*;
     use crate::telemetry::Metrics;
+    use crate::telemetry::labels::Label;
 
     #[test]
     fn whatever_happens_to_it_an_exchange_is_counted_once() {
@@ -76,20 +84,27 @@ mod tests {
         assert_eq!(metrics.messages.of(Outcome::Failed).get(), 1);
 
         let mut record = ExchangeRecord::begin(&metrics, now);
-        record.settle(Outcome::Accepted, AckLabel::Aa);
+        record.settle(Outcome::Accepted);
         drop(record);
         assert_eq!(metrics.ack_unwritten.get(), 1);
         assert_eq!(metrics.acks.of(AckLabel::Aa).get(), 0);
 
         let mut record = ExchangeRecord::begin(&metrics, now);
-        record.settle(Outcome::Accepted, AckLabel::Aa);
+        record.settle(Outcome::Accepted);
         assert_eq!(metrics.in_flight.get(), 1);
+        record.acked(AckLabel::Aa);
         record.written(now);
         assert_eq!(metrics.acks.of(AckLabel::Aa).get(), 1);
         assert_eq!(metrics.messages.of(Outcome::Accepted).get(), 2);
+        ExchangeRecord::begin(&metrics, now).not_a_message();
         assert_eq!(
             (metrics.in_flight.get(), metrics.ack_unwritten.get()),
             (0, 1)
         );
+        let counted: u64 = Outcome::ALL
+            .iter()
+            .map(|outcome| metrics.messages.of(*outcome).get())
+            .sum();
+        assert_eq!(counted, 3);
     }
 }

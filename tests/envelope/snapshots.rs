@@ -448,9 +448,7 @@ fn five_encoding_characters_of_2_7() {
         "peer": {
           "address": "10.1.0.10"
         },
-        "warnings": [
-          "MSH-15 or MSH-16 ask for enhanced mode; the answer is in original mode"
-        ]
+        "warnings": []
       }
     }
     "##);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::lab::{Lab, expect_acks};
-use crate::support::messages::{adt, adt_enhanced, adt_version, frame, oru};
+use crate::support::messages::{adt, adt_version, frame, oru};
 
 /// Exchanges one message, which must be accepted and reach the app as it is; the deviations that were counted.
 #[track_caller]
@@ -99,25 +99,6 @@ fn msh_2_of_five_characters_does_not_shift_the_fields() {
 fn msh_2_of_fewer_characters_is_accepted_and_counted() {
     let message = b"MSH|^~|A|B|C|D|2026||ADT^A01|SHORT|P|2.3\rPID|1||7\\&\r";
     accepted(message, "SHORT", &[("short_msh2", 1)]);
-}
-
-#[test]
-fn enhanced_mode_is_answered_in_original_mode_and_counted() {
-    for (accept, application) in [
-        ("AL", "AL"),
-        ("AL", "NE"),
-        ("NE", "AL"),
-        ("", "AL"),
-        ("ER", ""),
-    ] {
-        let message = adt_enhanced("EN1", accept, application);
-        let envelope = accepted(message.as_bytes(), "EN1", &[("enhanced_mode", 1)]);
-        assert_eq!(
-            envelope["data"]["warnings"].as_array().map(Vec::len),
-            Some(1),
-            "{envelope}"
-        );
-    }
 }
 
 /// Exchanges one message that the app must not see, and checks the one ERR segment.

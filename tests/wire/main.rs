@@ -2,7 +2,7 @@
 //!
 //! Each row of the design's table of deviations is a test named after the row, checked at three places: the bytes that
 //! are answered, the bytes that the app received, and the metrics. [`framing`] has the blocks, [`foreign`] what is no MLLP,
-//! [`oversized`] what is too large, [`content`] and [`charsets`] what is inside a block, [`acks`] the answers and
+//! [`oversized`] what is too large, [`content`] and [`charsets`] what is inside a block, [`acks`] and [`enhanced`] the answers and
 //! [`reports`] what users of other bridges have reported.
 
 #![allow(
@@ -18,6 +18,7 @@ mod support;
 mod acks;
 mod charsets;
 mod content;
+mod enhanced;
 mod foreign;
 mod framing;
 mod lab;

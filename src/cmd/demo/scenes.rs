@@ -229,8 +229,11 @@ impl Stage {
     async fn exchange(&self, message: &str) -> anyhow::Result<Result<Answer, Error>> {
         let block = Block::new(message.as_bytes(), &self.options)?;
         let connection = Connection::open(&self.listener.to_string(), self.options).await?;
-        let exchanged = connection.exchange(&block).await;
-        Ok(exchanged.map(|(_, answer)| answer))
+        // None of the demo's messages does without an answer.
+        match connection.exchange(&block).await {
+            Ok((_, answer)) => answer.context("no answer was wanted").map(Ok),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     /// Sends bytes as they are, and reads the acknowledgements of these messages.

@@ -49,6 +49,7 @@ pub(super) fn document(plan: &Plan, settings: &Settings, tally: &Tally) -> Value
             "planned": tally.planned,
             "answered": tally.answered(),
             "accepted": tally.accepted(),
+            "no_answer_wanted": tally.unanswered,
         },
         "answers": answers,
         "failures": failures,

@@ -160,7 +160,8 @@ async fn worker(shared: Arc<Shared>) {
             Err(error) => Err(unframable(error)),
         };
         let outcome = match sent {
-            Ok((answer, latency)) => Outcome::Answered(answer, latency),
+            Ok((Some(answer), latency)) => Outcome::Answered(answer, latency),
+            Ok((None, _)) => Outcome::Unanswered,
             Err(error) => Outcome::Failed(error),
         };
         shared.count(at, entry, &outcome);
@@ -192,7 +193,7 @@ struct Line<'s> {
 impl Line<'_> {
     /// Sends one message. A connection that turns out to be closed, or in use by answers that nobody asked for, before
     /// anything of the message went out, is replaced first.
-    async fn send(&mut self, block: &Block) -> Result<(Answer, Duration), Error> {
+    async fn send(&mut self, block: &Block) -> Result<(Option<Answer>, Duration), Error> {
         if let Some(connection) = self.connection.take() {
             match self.exchange(connection, block).await {
                 Err(Error::Stale) => {}
@@ -208,7 +209,7 @@ impl Line<'_> {
         &mut self,
         connection: Connection,
         block: &Block,
-    ) -> Result<(Answer, Duration), Error> {
+    ) -> Result<(Option<Answer>, Duration), Error> {
         let started = Instant::now();
         let (connection, answer) = connection.exchange(block).await?;
         let latency = started.elapsed();

@@ -112,6 +112,9 @@ fn answers(out: &mut String, tally: &Tally, paint: Paint) -> std::fmt::Result {
         .iter()
         .map(|(code, count)| (code.is_positive(), code.as_str(), meaning(*code), *count))
         .collect();
+    if tally.unanswered > 0 {
+        rows.push((true, "-", "no answer wanted", tally.unanswered));
+    }
     let failures = tally.failures.iter();
     rows.extend(failures.map(|(kind, count)| (false, "-", title(*kind), *count)));
     if tally.not_sent() > 0 {

@@ -20,6 +20,8 @@ const LONGEST: u64 = 3_600_000_000;
 pub(super) enum Outcome {
     /// It was answered, so fast.
     Answered(Answer, Duration),
+    /// It was not, and by its MSH-15 and MSH-16 that is in order.
+    Unanswered,
     /// It was not.
     Failed(Error),
 }
@@ -31,6 +33,8 @@ pub(super) struct Tally {
     pub(super) planned: u64,
     /// Answers by MSA-1.
     pub(super) answers: BTreeMap<Code, u64>,
+    /// Messages that wanted no answer, and got none.
+    pub(super) unanswered: u64,
     /// Messages without an answer of theirs.
     pub(super) failures: BTreeMap<Kind, u64>,
     /// Of the answered ones, in microseconds.
@@ -77,6 +81,7 @@ impl Outcome {
     pub(super) fn label(&self) -> &'static str {
         match self {
             Self::Answered(answer, _) => answer.code().as_str(),
+            Self::Unanswered => "unwanted",
             Self::Failed(error) => error.kind().label(),
         }
     }
@@ -89,6 +94,7 @@ impl Outcome {
                 .fault()
                 .map(|fault| fault.to_string())
                 .unwrap_or_default(),
+            Self::Unanswered => String::new(),
             Self::Failed(error) => causes(error),
         }
     }
@@ -97,7 +103,7 @@ impl Outcome {
     pub(super) fn latency(&self) -> Option<Duration> {
         match self {
             Self::Answered(_, latency) => Some(*latency),
-            Self::Failed(_) => None,
+            Self::Unanswered | Self::Failed(_) => None,
         }
     }
 }
@@ -122,6 +128,7 @@ impl Tally {
         Ok(Self {
             planned,
             answers: BTreeMap::new(),
+            unanswered: 0,
             failures: BTreeMap::new(),
             latency: Histogram::new_with_bounds(1, LONGEST, 3)?,
             bytes: 0,
@@ -161,6 +168,10 @@ impl Tally {
                     self.deviate(*kind, *count);
                 }
                 answer.code().is_positive()
+            }
+            Outcome::Unanswered => {
+                self.unanswered += 1;
+                true
             }
             Outcome::Failed(error) => {
                 *self.failures.entry(error.kind()).or_default() += 1;
@@ -206,12 +217,13 @@ impl Tally {
     /// Messages whose turn never came.
     pub(super) fn not_sent(&self) -> u64 {
         let failed: u64 = self.failures.values().sum();
-        self.planned.saturating_sub(self.answered() + failed)
+        self.planned
+            .saturating_sub(self.answered() + self.unanswered + failed)
     }
 
-    /// Whether every message got AA or CA.
+    /// Whether every message got AA or CA, or wanted nothing.
     pub(super) fn all_accepted(&self) -> bool {
-        self.accepted() == self.planned
+        self.accepted() + self.unanswered == self.planned
     }
 
     /// Answered messages a second.

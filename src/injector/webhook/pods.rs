@@ -34,7 +34,11 @@ fn log(review: &Review) {
         Decision::Patched => {
             tracing::info!(%namespace, %name, ?reasons, "a pod gets its sidecar");
         }
-        Decision::Skipped => tracing::info!(%namespace, %name, ?reasons, "a pod stays as it is"),
-        Decision::Denied => tracing::warn!(%namespace, %name, ?reasons, "a pod is refused"),
+        Decision::Skipped => {
+            tracing::info!(%namespace, %name, ?reasons, "a pod stays as it is");
+        }
+        Decision::Denied => {
+            tracing::warn!(%namespace, %name, ?reasons, "a pod is refused");
+        }
     }
 }

@@ -272,6 +272,8 @@ fn ack(keys: &Keys, raw: raw::Ack, problems: &mut Problems) -> Ack {
         deadline: positive(&keys.of("ack.deadline"), raw.deadline, problems),
         unavailable: raw.unavailable,
         default_version: version,
+        mode: raw.mode,
+        application: raw.application,
     }
 }
 

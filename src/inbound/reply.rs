@@ -1,0 +1,106 @@
+//! What goes back to the sender of one message: no block, one, or two.
+
+use super::admit::answer_charset;
+use super::shared::{Live, Shared};
+use super::told::Told;
+use crate::config::Framing;
+use crate::hl7::ack::{Ack, Kind, code};
+use crate::hl7::charset::Reading;
+use crate::hl7::{Header, Mode};
+use crate::mllp::frame_into;
+use crate::runtime::Clock;
+use crate::telemetry::ExchangeRecord;
+use crate::telemetry::labels::{AckLabel, Closed, Refusal};
+use std::ops::Range;
+
+/// How one message is answered.
+#[derive(Debug)]
+pub enum Reply<'m> {
+    /// These acknowledgements are in the scratch, in the order in which they are written.
+    Acks(ExchangeRecord<'m>, [Option<Written>; 2]),
+    /// By nothing: it was an answer itself.
+    Nothing,
+    /// By the end of the connection.
+    Close(Closed),
+}
+
+/// An acknowledgement in its block.
+#[derive(Debug)]
+pub struct Written {
+    /// Where it is in the scratch's `ack`.
+    pub block: Range<usize>,
+    /// Its MSA-1.
+    pub code: AckLabel,
+}
+
+/// Everything that the acknowledgements of one message are made of.
+#[derive(Debug)]
+pub struct Reckoning<'a> {
+    /// What its sender is told.
+    pub told: &'a Told,
+    /// How the sender wants to be told.
+    pub mode: Mode,
+    /// The message's header.
+    pub header: &'a Header<'a>,
+    /// How the message was read, or why it was not.
+    pub admitted: Result<Reading, Refusal>,
+    /// The connection's block characters.
+    pub framing: Framing,
+    /// The listener.
+    pub shared: &'a Shared,
+    /// Its settings.
+    pub live: &'a Live,
+    /// Now.
+    pub clock: &'a Clock,
+}
+
+impl Reckoning<'_> {
+    /// Writes each acknowledgement that is wanted into a block of its own.
+    pub fn write(&self, out: &mut Vec<u8>) -> [Option<Written>; 2] {
+        let kinds = self
+            .told
+            .kinds(self.mode, self.live.session.ack.application);
+        let mut acks = kinds.map(|kind| Some(self.block(kind?, out)));
+        if kinds == [None, None] {
+            let code = AckLabel::Unwanted;
+            acks[0] = Some(Written { block: 0..0, code });
+        }
+        acks
+    }
+
+    fn block(&self, kind: Kind, out: &mut Vec<u8>) -> Written {
+        let start = out.len();
+        let own = self.told.own(kind);
+        let Framing {
+            start: first, end, ..
+        } = self.framing;
+        frame_into(out, first, end, |out| match own {
+            Some(own) => out.extend_from_slice(&own.bytes),
+            None => self.made(kind, out),
+        });
+        Written {
+            block: start..out.len(),
+            code: code(own.map_or(kind, |own| own.kind), self.told.verdict),
+        }
+    }
+
+    /// An acknowledgement of our own making.
+    fn made(&self, kind: Kind, out: &mut Vec<u8>) {
+        let ack = Ack {
+            header: self.header,
+            kind,
+            verdict: self.told.verdict,
+            faults: &self.told.faults,
+            text: self.told.text.as_deref(),
+            time: self.clock.hl7(),
+            control_id: &self.shared.control_ids.next(),
+            default_version: &self.live.session.ack.default_version,
+            charset: answer_charset(self.admitted),
+            echo_charset: match self.admitted {
+                Ok(reading) => reading.named,
+                Err(reason) => reason != Refusal::Charset,
+            },
+        };
+        ack.write(out);
+    }
+}

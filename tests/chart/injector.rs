@@ -171,7 +171,7 @@ fn the_injector_is_told_what_the_values_say() {
             json!({
                 "webhook": { "bind": "0.0.0.0:8443" }, "admin": { "bind": "0.0.0.0:9090" },
                 "certificates": { "mode": "auto", "service": "mllp-bridge-injector", "ca_secret": "mllp-bridge-injector-ca",
-                    "lease": "mllp-bridge-injector", "ca_validity": "365d", "leaf_validity": "7d",
+                    "lease": "mllp-bridge-injector", "ca_validity": "365d", "leaf_validity": "7d", "check_interval": "10s",
                     "webhook_configuration": "mllp-bridge-injector" },
                 "sidecar": { "image": "mllp-bridge:0.1.0", "image_pull_policy": "IfNotPresent", "cpu_request": "10m",
                     "memory_request": "16Mi", "memory_limit": "128Mi" },
@@ -188,7 +188,7 @@ fn the_injector_is_told_what_the_values_say() {
     for all in rendered("cert-manager, issuer") {
         assert_eq!(
             config(all)["certificates"],
-            json!({ "mode": "files", "directory": "/certs" })
+            json!({ "mode": "files", "directory": "/certs", "check_interval": "10s" })
         );
     }
     for all in rendered("digest") {

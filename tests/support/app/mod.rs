@@ -125,6 +125,8 @@ impl TestApp {
     fn down_on(port: u16) -> DownApp {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("socket");
         socket.set_reuse_address(true).expect("SO_REUSEADDR");
+        // Two sockets at once on one port, of which one listens.
+        socket.set_reuse_port(true).expect("SO_REUSEPORT");
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         socket
             .bind(&address.into())
@@ -271,9 +273,10 @@ impl TestApp {
 
     /// Stops: open connections are cut, further ones refused, and the port is kept.
     pub fn go_down(mut self) -> DownApp {
-        let port = self.port();
+        // Taken before it is free: any connection of the machine could get it as its own.
+        let down = Self::down_on(self.port());
         self.stop();
-        Self::down_on(port)
+        down
     }
 
     fn stop(&mut self) {

@@ -134,7 +134,7 @@ pub struct SendArgs {
     /// Connections to send on at once
     #[arg(long, short, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub connections: u32,
-    /// Send everything this many times
+    /// Send everything this many times. The same bytes again: a bridge delivers them once, unless its `duplicates.window` is off
     #[arg(long, short, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
     /// At most this many messages a second, over all connections

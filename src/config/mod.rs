@@ -72,6 +72,19 @@ pub struct Session {
     pub ack: Ack,
     /// How bytes become text.
     pub charset: CharsetPolicy,
+    /// How messages that come again are known. `None`: they are not.
+    pub duplicates: Option<Duplicates>,
+}
+
+/// Bounds on what is remembered of messages, to know those that come again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Duplicates {
+    /// For how long.
+    pub window: Duration,
+    /// Of how many messages.
+    pub max_messages: usize,
+    /// In how many bytes.
+    pub max_bytes: usize,
 }
 
 /// MLLP Release 1 block characters.
@@ -258,9 +271,9 @@ pub enum ApplicationAck {
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum Unavailable {
-    /// `AE`: most senders send again.
+    /// `AE` (`CE`): most senders send again.
     Error,
-    /// `AR`: for senders that retry on AR and drop on AE.
+    /// `AR` (`CR`): for senders that retry on AR and drop on AE.
     Reject,
     /// Close the connection without an answer: for senders that only retry then.
     Close,
@@ -357,6 +370,19 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
+    }
+}
+
+impl AppUrl {
+    /// Whether the app is on this machine, or in this pod: it then ends beside the bridge.
+    pub fn is_local(&self) -> bool {
+        match &self.transport {
+            Transport::Http { host, .. } | Transport::Https { host, .. } => {
+                let address = host.parse::<std::net::IpAddr>();
+                host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+            }
+            Transport::Unix { .. } => true,
+        }
     }
 }
 

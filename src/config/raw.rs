@@ -73,6 +73,8 @@ pub struct Listener {
     pub ack: Ack,
     /// How a message's bytes become text.
     pub charset: Charset,
+    /// Messages that come again.
+    pub duplicates: Duplicates,
 }
 
 /// MLLP's block characters: control characters, which no message can contain.
@@ -199,6 +201,20 @@ pub struct Charset {
     pub fallback: CharsetName,
 }
 
+/// Messages that come again, byte for byte: most often because their ACK was lost. They get the same ACK again, and the app is not
+/// asked. Only what the app has settled is remembered: accepted, or refused for its content. It is memory: a restart forgets it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
+pub struct Duplicates {
+    /// For how long a message is remembered, up to 24h. `off`: every message goes to the app.
+    pub window: OrOff<Period>,
+    /// How many messages are remembered, 1 to 1000000; then the oldest is forgotten.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_messages: u32,
+    /// Bytes of ACKs that are remembered, at 256 more for each message, 1KiB to 1GiB.
+    pub max_bytes: ByteSize,
+}
+
 /// The admin server: metrics, health, drain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
@@ -267,6 +283,7 @@ impl Default for Listener {
             deliver: Deliver::default(),
             ack: Ack::default(),
             charset: Charset::default(),
+            duplicates: Duplicates::default(),
         }
     }
 }
@@ -338,6 +355,16 @@ impl Default for Charset {
         Self {
             force: None,
             fallback: CharsetName(super::Charset::Latin1),
+        }
+    }
+}
+
+impl Default for Duplicates {
+    fn default() -> Self {
+        Self {
+            window: OrOff::On(Period::secs(300)),
+            max_messages: 10_000,
+            max_bytes: ByteSize::mib(4),
         }
     }
 }

@@ -81,7 +81,7 @@ mod tests {
     const RELOAD: bool = false;
 
     /// Every key, a value other than its default, and which side it is on.
-    const KEYS: [(&str, &str, bool); 39] = [
+    const KEYS: [(&str, &str, bool); 42] = [
         ("listeners[].name", "other", RESTART),
         ("listeners[].bind", "'[::1]:1'", RESTART),
         ("listeners[].backlog", "7", RESTART),
@@ -117,6 +117,9 @@ mod tests {
         ("listeners[].ack.application", "suppressed", RELOAD),
         ("listeners[].charset.force", "ascii", RELOAD),
         ("listeners[].charset.fallback", "ascii", RELOAD),
+        ("listeners[].duplicates.window", "off", RELOAD),
+        ("listeners[].duplicates.max_messages", "7", RELOAD),
+        ("listeners[].duplicates.max_bytes", "1MiB", RELOAD),
         ("admin.bind", "off", RESTART),
         ("admin.ready_needs_app", "false", RELOAD),
         ("admin.app_probe_interval", "7s", RELOAD),

@@ -147,7 +147,7 @@ fn own(response: &Response, body: &[u8], asked: Asked<'_>) -> Outcome {
         Ok((verdict @ (Verdict::Error | Verdict::Rejected), kind)) => {
             Outcome::Rejected(Rejection {
                 unsupported: verdict == Verdict::Rejected,
-                faults: vec![refused(None)],
+                faults: vec![own_ack::fault(body)],
                 own: own(kind),
                 status: response.status,
             })

@@ -26,7 +26,7 @@ const MIN_ATTEMPT: Duration = Duration::from_millis(50);
 /// Left of a drain's time to write the last ACK.
 const DRAIN_MARGIN: Duration = Duration::from_millis(250);
 
-/// A drain is the end of a pod, or of a machine, and the app ends beside the bridge. One that has refused connections for so
+/// A drain is the end of a pod, or of a machine, and an app in it ends beside the bridge. One that has refused connections for so
 /// long since is gone for good: its sender shall turn to another bridge now, not when the acknowledgement is due.
 const GONE: Duration = Duration::from_secs(1);
 
@@ -170,10 +170,15 @@ impl Delivery {
                 Err(reason) => (unreached(reason), None),
             };
             exchange.metrics.attempts_failed.of(failure.reason).inc();
-            let going = exchange.drain.is_draining() && failure.reason == Attempt::Refused;
+            let going = exchange.drain.is_draining()
+                && failure.reason == Attempt::Refused
+                && app.route.delivery.url.is_local();
             gone_since = going.then(|| gone_since.unwrap_or(started));
-            let gone = gone_since.is_some_and(|since: Instant| since.elapsed() > GONE);
-            let wait = wait_before(app.route.delivery.retry, attempts, retry_after);
+            let gone = gone_since.is_some_and(|since: Instant| since.elapsed() >= GONE);
+            let mut wait = wait_before(app.route.delivery.retry, attempts, retry_after);
+            if going {
+                wait = wait.min(GONE);
+            }
             if gone || !pause(exchange, wait).await {
                 return Outcome::Unavailable(Failure {
                     attempts,

@@ -51,6 +51,11 @@ impl<'a> EventId<'a> {
         }
     }
 
+    /// The hash of the message's bytes (XXH3, 128 bits).
+    pub fn hash(&self) -> u128 {
+        self.hash
+    }
+
     fn hash_hex(&self) -> [u8; 32] {
         let mut hex = [0; 32];
         for (at, digit) in hex.iter_mut().enumerate() {

@@ -92,6 +92,34 @@ pub fn unhex(digits: &[u8]) -> impl Iterator<Item = u8> + '_ {
         .map(move |[high, low]| nibble(*high) << 4 | nibble(*low))
 }
 
+/// A text for a person: unescaped, without control characters, cut after so many characters. Bytes that are not UTF-8 are read
+/// as ISO 8859-1, which at worst shows a wrong letter.
+pub fn shown(field: &[u8], delimiters: &Delimiters, limit: usize) -> String {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((token, after)) = next_token(rest, delimiters) {
+        match token {
+            Token::Text(text) | Token::Kept(text) => bytes.extend_from_slice(text),
+            Token::Delimiter(byte) => bytes.push(byte),
+            Token::Hex(digits) => bytes.extend(unhex(digits)),
+        }
+        rest = after;
+    }
+    let text = String::from_utf8(bytes).unwrap_or_else(|error| {
+        let bytes = error.into_bytes();
+        bytes.into_iter().map(char::from).collect()
+    });
+    let mut shown: String = text
+        .chars()
+        .take(limit)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown.trim().to_owned()
+}
+
 /// Appends `value` so that it can stand in a field: delimiters and control bytes escaped. Where the message has no
 /// escape character, they become spaces.
 pub fn escape_into(out: &mut Vec<u8>, value: &[u8], delimiters: &Delimiters) {

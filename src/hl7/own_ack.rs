@@ -1,7 +1,8 @@
 //! Checks an acknowledgement that an app wrote itself, before it is passed to the sender byte for byte.
 
-use super::ack::{Kind, Verdict};
-use super::{Index, Payload, peek};
+use super::ack::{Fault, Kind, Verdict};
+use super::{Index, Payload, escape, peek};
+use crate::config::status::is_fault_condition;
 use thiserror::Error;
 
 /// Why an app's acknowledgement is not passed on. The app is at fault.
@@ -59,9 +60,70 @@ pub fn check(
     }
 }
 
+/// What a negative acknowledgement of an app finds fault with, as far as its first ERR segment or its MSA-3 says: for an accept
+/// acknowledgement, which is the bridge's own.
+pub fn fault(body: &[u8]) -> Fault {
+    let unnamed = Fault {
+        condition: 207,
+        text: "the application refused the message".into(),
+        ..Fault::default()
+    };
+    let Payload::V2(header) = peek(body) else {
+        return unnamed;
+    };
+    let d = &header.delimiters;
+    let index = Index::new(body, &header);
+    let field = |id: &[u8], number| {
+        let segment = index.segments().find(|segment| segment.id() == id);
+        segment
+            .and_then(|segment| segment.field(number))
+            .unwrap_or_default()
+    };
+    let part = |value, delimiter: Option<u8>, number: usize| -> &[u8] {
+        let is_end = |byte: &u8| Some(*byte) == delimiter;
+        <[u8]>::split(value, is_end).nth(number).unwrap_or_default()
+    };
+    // ERR-3.1, before 2.5 ERR-1.4.1.
+    let old = part(part(field(b"ERR", 1), d.component, 3), d.subcomponent, 0);
+    let conditions = [part(field(b"ERR", 3), d.component, 0), old];
+    let condition = conditions
+        .iter()
+        .filter_map(|digits| std::str::from_utf8(digits).ok()?.parse().ok())
+        .find(|condition| is_fault_condition(*condition));
+    let texts = [(&b"ERR"[..], 8), (b"ERR", 7), (b"MSA", 3)];
+    let text = texts
+        .into_iter()
+        .map(|(segment, number)| escape::shown(field(segment, number), d, 250))
+        .find(|text| !text.is_empty());
+    Fault {
+        condition: condition.unwrap_or(unnamed.condition),
+        text: text.unwrap_or(unnamed.text),
+        ..Fault::default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_it_finds_fault_with_is_told_in_its_words() {
+        let told = |segments: &str| {
+            let msh = "MSH|^~\\&|A|B|C|D|2026||ACK|1|P|2.5\r";
+            let fault = fault(format!("{msh}{segments}").as_bytes());
+            (fault.condition, fault.text)
+        };
+        let named = told("MSA|AE|7\rERR||PID^1^3|101^Required^HL70357|E||||no \\T\\ identifier\r");
+        assert_eq!(named, (101, "no & identifier".to_owned()));
+        let old = told("MSA|AE|7|unknown ward\rERR|PV1^1^3^103&Table&HL70357\r");
+        assert_eq!(old, (103, "unknown ward".to_owned()));
+        let silent = told("MSA|AE|7\rERR||||||\r");
+        assert_eq!(
+            silent,
+            (207, "the application refused the message".to_owned())
+        );
+        assert_eq!(told("MSA|AE|7\rERR|||0^Accepted\r").0, 207);
+    }
 
     #[test]
     fn only_an_acknowledgement_of_this_message_passes() {

@@ -24,7 +24,7 @@ pub enum Kind {
 pub fn mode(header: &Header<'_>, session: &Session, deviations: &mut Vec<Deviation>) -> Mode {
     let (asked, odd) = Mode::of(header);
     if session.ack.mode == AckMode::Original {
-        if asked != Mode::Original {
+        if asked != Mode::Original || odd.is_some() {
             deviations.push(Deviation::EnhancedMode);
         }
         return Mode::Original;
@@ -33,10 +33,19 @@ pub fn mode(header: &Header<'_>, session: &Session, deviations: &mut Vec<Deviati
     asked
 }
 
-/// Whether it is an accept acknowledgement: to one of our application acknowledgements, or to nothing. It is never answered,
-/// or two systems could go on acknowledging each other for ever.
-pub fn is_accept_ack(message: &[u8], header: &Header<'_>) -> bool {
-    if !matches!(header.component(9, 1), b"ACK" | b"MCF") {
+/// Whether a whole message is an accept acknowledgement and nothing else: to one of our application acknowledgements, or to
+/// nothing. It is never answered, or two systems could go on acknowledging each other for ever. Where everything is answered in
+/// original mode there are none.
+pub fn is_accept_ack(
+    message: &[u8],
+    header: &Header<'_>,
+    frame: &Frame,
+    session: &Session,
+) -> bool {
+    let is_ack = matches!(header.component(9, 1), b"ACK" | b"MCF");
+    let whole = matches!(frame, Frame::Whole(_));
+    if !is_ack || !whole || session.ack.mode == AckMode::Original || holds_another(message, header)
+    {
         return false;
     }
     let index = Index::new(message, header);

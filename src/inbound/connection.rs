@@ -1,19 +1,21 @@
-//! One peer's connection: read a frame, exchange it, write the answer, again.
+//! One peer's connection: read a frame, exchange it, write what answers it, again.
 //!
 //! ```text
 //!          ┌──────────────────────────────────────────────┐
 //!          ▼                                              │
-//! wait for bytes ─► frame ─► exchange ─► one write ───────┘
+//! wait for bytes ─► frame ─► exchange ─► a write an ACK ──┘
 //!    │    │                                  │
 //!    │    └ idle, probe, not MLLP            └ peer gone: ack_unwritten
 //!    └ drain, only here: never inside a frame or an exchange
 //! ```
 
-use super::exchange::{Parts, exchange};
+use super::exchange::exchange;
 use super::frame::Frame;
 use super::input::Input;
-use super::reply::{Reply, Written};
+use super::parts::Parts;
+use super::reply::Reply;
 use super::shared::{Live, Shared};
+use super::told::Written;
 use crate::config::Framing;
 use crate::deliver::Delivery;
 use crate::mllp::sniff::Foreign;

@@ -1,38 +1,19 @@
 //! One message: peek → envelope → deliver → ack. The body of [`exchange`] is the line that the whole bridge is about.
 
-use super::admit::{admit, header_of, is_accept_ack, mode, warnings};
+use super::admit::{Kind, admit, header_of, is_accept_ack, mode, warnings};
+use super::duplicates::{self, Answered, Recall};
 use super::frame::Frame;
+use super::parts::Parts;
 use super::reply::{Reckoning, Reply};
-use super::shared::{Live, Shared};
 use super::told::{refused, settle};
-use crate::config::Framing;
-use crate::deliver::{Delivery, Exchange, Space};
+use crate::deliver::{Exchange, Space};
 use crate::envelope::{EventId, Source};
 use crate::hl7::header::whole_fields;
 use crate::hl7::peek;
-use crate::runtime::{Alarm, Scratch};
+use crate::runtime::Scratch;
 use crate::telemetry::ExchangeRecord;
 use crate::telemetry::labels::{Closed, Deviation, Outcome as Label};
 use tokio::time::Instant;
-
-/// One connection's part in its exchanges.
-#[derive(Debug)]
-pub struct Parts<'c, 'm> {
-    /// The listener.
-    pub shared: &'m Shared,
-    /// Its settings, as of this message.
-    pub live: &'c Live,
-    /// The way to the app.
-    pub delivery: &'c mut Delivery,
-    /// Timer.
-    pub alarm: &'c mut Alarm,
-    /// The connection's block characters: those it was opened with.
-    pub framing: Framing,
-    /// The peer's IP address.
-    pub peer: &'c str,
-    /// Deviations of this message; the connection counts and logs them.
-    pub deviations: &'c mut Vec<Deviation>,
-}
 
 /// Carries one message from its frame to its acknowledgements.
 pub async fn exchange<'m>(
@@ -73,13 +54,15 @@ pub async fn exchange<'m>(
             return Reply::Close(Closed::NotHl7);
         }
     };
-    if is_accept_ack(message, &header) {
+    if kind == Kind::Message && is_accept_ack(message, &header, frame, &live.session) {
         deviations.push(Deviation::AcceptAck);
         record.not_a_message();
         return Reply::Nothing;
     }
     let mode = mode(&header, &live.session, deviations);
     let admitted = admit(message, &header, frame, kind, &live.session, deviations);
+    let bounds = live.session.duplicates.as_ref();
+    let mut remember = None;
     let told = match admitted {
         Err(reason) => {
             shared.refused(reason, peer, message.len());
@@ -87,29 +70,43 @@ pub async fn exchange<'m>(
         }
         Ok(reading) => {
             let id = EventId::new(message, header.control_id());
-            let source = Source {
-                message,
-                header: &header,
-                reading,
-                id,
-                received: clock.rfc3339(),
-                listener: &shared.name,
-                peer,
-                warnings: &warnings(deviations),
+            let deadline = started + live.session.ack.deadline;
+            let key = duplicates::key(id.hash(), framing);
+            let recall = shared.window.recall(key, bounds, alarm, deadline);
+            let outcome = match recall.await {
+                Recall::Again(answered) => {
+                    record.settle(Label::Duplicate);
+                    return Reply::Acks(record, answered.write(ack, framing));
+                }
+                Recall::StillThere => duplicates::still_there(),
+                Recall::Deliver(ticket) => {
+                    let source = Source {
+                        message,
+                        header: &header,
+                        reading,
+                        id,
+                        received: clock.rfc3339(),
+                        listener: &shared.name,
+                        peer,
+                        warnings: &warnings(deviations),
+                    };
+                    let exchange = Exchange {
+                        source,
+                        framing,
+                        deadline,
+                        drain: &shared.drain,
+                        metrics: &shared.metrics,
+                    };
+                    let space = Space {
+                        head,
+                        body,
+                        response,
+                    };
+                    let outcome = delivery.deliver(&live.app, &exchange, alarm, space).await;
+                    remember = ticket.filter(|_| outcome.is_settled());
+                    outcome
+                }
             };
-            let exchange = Exchange {
-                source,
-                framing,
-                deadline: started + live.session.ack.deadline,
-                drain: &shared.drain,
-                metrics: &shared.metrics,
-            };
-            let space = Space {
-                head,
-                body,
-                response,
-            };
-            let outcome = delivery.deliver(&live.app, &exchange, alarm, space).await;
             shared.delivered(&outcome, &id, peer, started);
             settle(outcome, live.session.ack.unavailable)
         }
@@ -130,6 +127,9 @@ pub async fn exchange<'m>(
         clock,
     };
     let acks = reckoning.write(ack);
+    if let (Some(ticket), Some(bounds)) = (remember, bounds) {
+        ticket.settle(Answered::new(&acks, ack), bounds);
+    }
     record.settle(told.outcome);
     Reply::Acks(record, acks)
 }

@@ -14,10 +14,12 @@
 pub mod admit;
 pub mod connection;
 pub mod control_id;
+pub mod duplicates;
 pub mod exchange;
 pub mod frame;
 pub mod input;
 pub mod listener;
+pub mod parts;
 pub mod reply;
 pub mod shared;
 pub mod told;

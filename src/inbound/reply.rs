@@ -2,7 +2,7 @@
 
 use super::admit::answer_charset;
 use super::shared::{Live, Shared};
-use super::told::Told;
+use super::told::{Told, Written};
 use crate::config::Framing;
 use crate::hl7::ack::{Ack, Kind, code};
 use crate::hl7::charset::Reading;
@@ -10,8 +10,7 @@ use crate::hl7::{Header, Mode};
 use crate::mllp::frame_into;
 use crate::runtime::Clock;
 use crate::telemetry::ExchangeRecord;
-use crate::telemetry::labels::{AckLabel, Closed, Refusal};
-use std::ops::Range;
+use crate::telemetry::labels::{Closed, Refusal};
 
 /// How one message is answered.
 #[derive(Debug)]
@@ -22,15 +21,6 @@ pub enum Reply<'m> {
     Nothing,
     /// By the end of the connection.
     Close(Closed),
-}
-
-/// An acknowledgement in its block.
-#[derive(Debug)]
-pub struct Written {
-    /// Where it is in the scratch's `ack`.
-    pub block: Range<usize>,
-    /// Its MSA-1.
-    pub code: AckLabel,
 }
 
 /// Everything that the acknowledgements of one message are made of.
@@ -62,7 +52,7 @@ impl Reckoning<'_> {
             .kinds(self.mode, self.live.session.ack.application);
         let mut acks = kinds.map(|kind| Some(self.block(kind?, out)));
         if kinds == [None, None] {
-            let code = AckLabel::Unwanted;
+            let code = self.told.silence(self.mode);
             acks[0] = Some(Written { block: 0..0, code });
         }
         acks

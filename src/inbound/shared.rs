@@ -1,6 +1,7 @@
 //! What the connections of a listener share: settings in force, metrics, bounds, and the brakes on its log lines.
 
 use super::control_id::ControlIds;
+use super::duplicates::Window;
 use crate::config::{self, Session};
 use crate::deliver::health::Health;
 use crate::deliver::{App, Outcome, Route};
@@ -39,6 +40,8 @@ pub struct Shared {
     pub control_ids: Arc<ControlIds>,
     /// Whether the app can be reached.
     pub health: Arc<Health>,
+    /// What came before.
+    pub window: Window,
     live: ArcSwap<Live>,
     log: LogThrottles,
 }
@@ -94,6 +97,7 @@ impl Shared {
             drain: common.drain.clone(),
             control_ids: Arc::clone(&common.control_ids),
             health,
+            window: Window::default(),
             live: ArcSwap::from_pointee(live),
             log: LogThrottles::default(),
         })

@@ -5,10 +5,19 @@ use crate::config::{ApplicationAck, Unavailable};
 use crate::deliver::{Answer, Failure, Outcome, Own, Rejection};
 use crate::hl7::Mode;
 use crate::hl7::ack::{Fault, Kind, Verdict};
-use crate::telemetry::labels::{Outcome as Label, Refusal};
+use crate::telemetry::labels::{AckLabel, Outcome as Label, Refusal};
+use std::ops::Range;
 
-/// What the sender is told.
+/// An acknowledgement in its block.
 #[derive(Debug)]
+pub struct Written {
+    /// Where it is in the scratch's `ack`.
+    pub block: Range<usize>,
+    /// Its MSA-1.
+    pub code: AckLabel,
+}
+
+/// What the sender is told. `Debug` prints no text: an app may have put anything into it.
 pub struct Told {
     /// For the metrics.
     pub outcome: Label,
@@ -20,6 +29,17 @@ pub struct Told {
     pub text: Option<String>,
     /// The app's own acknowledgement, to be sent as it is.
     pub own: Option<Own>,
+}
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Told")
+            .field("outcome", &self.outcome)
+            .field("verdict", &self.verdict)
+            .field("faults", &self.faults.len())
+            .field("own", &self.own)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Told {
@@ -37,16 +57,25 @@ impl Told {
         // Who has been told that a message was not taken waits for no more. An app that answers with an accept acknowledgement
         // of its own says what it thinks of the message later, and elsewhere.
         let over = accept && !positive;
-        let later = self
-            .own
-            .as_ref()
-            .is_some_and(|own| own.kind == Kind::Accept);
+        let own = self.own.as_ref();
+        let later = positive && own.is_some_and(|own| own.kind == Kind::Accept);
         let application =
             application.holds(positive) && policy == ApplicationAck::Connection && !over && !later;
         [
             accept.then_some(Kind::Accept),
             application.then_some(Kind::Application),
         ]
+    }
+
+    /// Why nothing is sent at all.
+    pub fn silence(&self, mode: Mode) -> AckLabel {
+        let positive = self.verdict == Verdict::Accepted;
+        match mode {
+            Mode::Enhanced { application, .. } if application.holds(positive) => {
+                AckLabel::Suppressed
+            }
+            _ => AckLabel::Unwanted,
+        }
     }
 
     /// What the app itself wrote for an acknowledgement of this kind. In original mode there is but one, whatever its code.
@@ -234,9 +263,39 @@ mod tests {
             let outcome = Outcome::Accepted(Answer { own, text: None });
             let told = settle(outcome, Unavailable::Error).unwrap();
             assert_eq!(told.kinds(mode, ApplicationAck::Connection), expected);
-            assert!(told.own(kind).is_some() && told.own(Kind::Original).is_some());
-            let other = expected.into_iter().flatten().find(|sent| *sent != kind);
-            assert!(other.is_none_or(|other| told.own(other).is_none()));
+            for one in [Kind::Accept, Kind::Application] {
+                assert_eq!(told.own(one).is_some(), one == kind, "{one:?}");
+            }
+            assert!(told.own(Kind::Original).is_some());
         }
+    }
+
+    /// It has said all that it will: what MSH-15 does not want to hear, MSH-16 may.
+    #[test]
+    fn an_app_that_refuses_with_an_accept_acknowledgement_does_not_silence_the_other() {
+        let rejection = Rejection {
+            unsupported: false,
+            faults: Vec::new(),
+            own: Some(Own {
+                bytes: Vec::new(),
+                kind: Kind::Accept,
+            }),
+            status: 200,
+        };
+        let told = settle(Outcome::Rejected(rejection), Unavailable::Error).unwrap();
+        for (accept, expected) in [
+            (Condition::Never, [None, Some(Kind::Application)]),
+            (Condition::Always, [Some(Kind::Accept), None]),
+        ] {
+            let mode = Mode::Enhanced {
+                accept,
+                application: Condition::OnError,
+            };
+            assert_eq!(told.kinds(mode, ApplicationAck::Connection), expected);
+        }
+        assert!(
+            told.own(Kind::Application).is_none(),
+            "the bridge's own words"
+        );
     }
 }

@@ -172,8 +172,8 @@ impl<'a> Reader<'a> {
         let env = self.environment(mllp_port, admin_port);
         let config = self.load(&env);
         if let Some(listener) = config.as_ref().and_then(|config| config.listeners.first())
-            && let Transport::Http { host, port } = &listener.session.deliver.url.transport
-            && (host.starts_with("127.") || host == "localhost" || host == "::1")
+            && listener.session.deliver.url.is_local()
+            && let Transport::Http { port, .. } = &listener.session.deliver.url.transport
             && *port == mllp_port
         {
             let name = match self.setting("app-url") {

@@ -1,7 +1,7 @@
 //! An acknowledgement as it came from a server: whose it is (MSA-2), what it says (MSA-1), and what it finds fault with (ERR).
 
 use super::error::{BadAnswer, ControlId};
-use crate::hl7::escape::{Token, next_token, unhex};
+use crate::hl7::escape;
 use crate::hl7::index::Segment;
 use crate::hl7::path::Path;
 use crate::hl7::{Delimiters, Index, Payload, peek};
@@ -169,6 +169,10 @@ impl fmt::Display for Fault {
     }
 }
 
+fn text(field: &[u8], delimiters: &Delimiters) -> String {
+    escape::shown(field, delimiters, TEXT)
+}
+
 fn read(bytes: &[u8], control_id: &[u8]) -> Result<Code, BadAnswer> {
     let header = match (bytes, peek(bytes)) {
         (_, Payload::V2(header)) => header,
@@ -256,34 +260,6 @@ fn location(parts: &[&[u8]]) -> String {
 fn condition_of(parts: &[&[u8]], delimiters: &Delimiters) -> String {
     let words = [0, 1].map(|number| text(part(parts, number), delimiters));
     words.join(" ").trim().to_owned()
-}
-
-/// A text as it can be shown: unescaped, without control characters, cut where too long. Bytes that are not UTF-8 are read
-/// as ISO 8859-1, which at worst shows a wrong letter.
-fn text(field: &[u8], delimiters: &Delimiters) -> String {
-    let mut bytes = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((token, after)) = next_token(rest, delimiters) {
-        match token {
-            Token::Text(text) | Token::Kept(text) => bytes.extend_from_slice(text),
-            Token::Delimiter(byte) => bytes.push(byte),
-            Token::Hex(digits) => bytes.extend(unhex(digits)),
-        }
-        rest = after;
-    }
-    let text = String::from_utf8(bytes).unwrap_or_else(|error| {
-        let bytes = error.into_bytes();
-        bytes.into_iter().map(char::from).collect()
-    });
-    let mut shown: String = text
-        .chars()
-        .take(TEXT)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    shown.trim().to_owned()
 }
 
 #[cfg(test)]

@@ -120,6 +120,8 @@ pub struct Connection {
     peer: SocketAddr,
     input: Input,
     options: Options,
+    /// A silence was taken for a yes: what comes late would answer another message.
+    doubtful: bool,
 }
 
 /// What has been received and not yet used. Apart, so that `Debug` prints no bytes.
@@ -163,6 +165,7 @@ impl Connection {
                 decoder,
             },
             options,
+            doubtful: false,
         })
     }
 
@@ -180,10 +183,11 @@ impl Connection {
         self.expect_quiet()?;
         let after = self.options.answer_timeout;
         let mut stage = Stage::Sending;
-        let exchanged = timeout_at(Instant::now() + after, async {
+        let deadline = Instant::now() + after;
+        let exchanged = timeout_at(deadline, async {
             let sent = self.stream.write_all(&block.bytes).await;
             sent.map_err(Error::Send)?;
-            self.answers(block, &mut stage).await
+            self.answers(block, &mut stage, deadline).await
         });
         let mut answer = match exchanged.await {
             Ok(answered) => answered?,
@@ -200,19 +204,26 @@ impl Connection {
     }
 
     /// The last of a message's answers.
-    async fn answers(&mut self, block: &Block, stage: &mut Stage) -> Result<Option<Answer>, Error> {
+    async fn answers(
+        &mut self,
+        block: &Block,
+        stage: &mut Stage,
+        deadline: Instant,
+    ) -> Result<Option<Answer>, Error> {
         let mut last: Option<Answer> = None;
         let mut next = expect::first(block.mode);
         while next != Next::Nothing {
-            *stage = Stage::Waiting;
-            if next == Next::May {
-                let quiet = self.options.quiet;
-                let begun = timeout(quiet, self.stream.readable()).await;
-                if self.input.bytes.is_empty() && begun.is_err() {
-                    break;
-                }
-            }
-            let answer = Answer::read(self.receive(stage).await?, &block.control_id)?;
+            *stage = match last {
+                Some(_) => Stage::Accepted,
+                None => Stage::Waiting,
+            };
+            let quiet = (Instant::now() + self.options.quiet).min(deadline);
+            let until = (next == Next::May).then_some(quiet);
+            let Some(data) = self.receive(stage, until).await? else {
+                self.doubtful = true;
+                break;
+            };
+            let answer = Answer::read(data, &block.control_id)?;
             let code = answer.code();
             if last.is_some() && code.is_accept() {
                 return Err(BadAnswer::AcceptTwice.into());
@@ -225,6 +236,9 @@ impl Connection {
 
     /// Before a message is sent nothing may lie here that could be taken for its answer.
     fn expect_quiet(&mut self) -> Result<(), Error> {
+        if self.doubtful {
+            return Err(Error::Stale);
+        }
         let Input { bytes, decoder } = &mut self.input;
         let ended = loop {
             bytes.reserve(READ);
@@ -246,8 +260,12 @@ impl Connection {
         }
     }
 
-    /// The next block's data.
-    async fn receive(&mut self, stage: &mut Stage) -> Result<Vec<u8>, Error> {
+    /// The next block's data. `None` if `until` has come, or the connection has ended, and no block has begun.
+    async fn receive(
+        &mut self,
+        stage: &mut Stage,
+        until: Option<Instant>,
+    ) -> Result<Option<Vec<u8>>, Error> {
         let Input { bytes, decoder } = &mut self.input;
         let mut more = More::Maybe;
         let mut received = 0;
@@ -258,7 +276,7 @@ impl Connection {
                 Event::Frame(range) => {
                     let data = bytes.get(range).unwrap_or_default().to_vec();
                     bytes.drain(..step.consumed);
-                    return Ok(data);
+                    return Ok(Some(data));
                 }
                 Event::Oversized(_) => {
                     return Err(Error::TooLarge {
@@ -268,8 +286,13 @@ impl Connection {
                 Event::Foreign(_) => return Err(Error::Foreign("something else")),
             };
             bytes.drain(..step.consumed);
+            let begun = wait != Wait::Start || decoder.in_block();
             if more == More::Eof {
-                return Err(Error::Closed { received });
+                return match until {
+                    Some(_) if !begun => Ok(None),
+                    _ if *stage == Stage::Accepted => Err(Error::ClosedAfterAccept),
+                    _ => Err(Error::Closed { received }),
+                };
             }
             bytes.reserve(READ);
             let held = bytes.len();
@@ -282,6 +305,11 @@ impl Connection {
                         continue;
                     }
                 }
+            } else if let Some(until) = until.filter(|_| !begun) {
+                match timeout_at(until, read).await {
+                    Ok(read) => read,
+                    Err(_) => return Ok(None),
+                }
             } else {
                 read.await
             };
@@ -293,7 +321,7 @@ impl Connection {
                 return Err(Error::Foreign(protocol));
             }
             received += count;
-            if received > 0 {
+            if received > 0 && *stage == Stage::Waiting {
                 *stage = Stage::Receiving;
             }
         }
@@ -406,6 +434,10 @@ mod tests {
         // A server of original mode.
         assert_eq!(word("AL|AL", &["AA"]).await, Ok(Some(Code::Aa)));
         assert_eq!(word("NE|NE", &[]).await, Ok(None));
+        // The connection ends behind the accept acknowledgement: nobody found an error.
+        assert_eq!(word("AL|ER", &["CA"]).await, Ok(Some(Code::Ca)));
+        let missing = Error::ClosedAfterAccept.to_string();
+        assert_eq!(word("AL|AL", &["CA"]).await, Err(missing));
         let twice = BadAnswer::AcceptTwice.to_string();
         assert_eq!(word("AL|AL", &["CA", "CA"]).await, Err(twice));
     }
@@ -418,17 +450,53 @@ mod tests {
             quiet: Duration::from_millis(20),
             ..options()
         };
-        for (conditions, yes) in [("NE|ER", true), ("ER|NE", true), ("SU|NE", false)] {
+        for (conditions, expected) in [
+            ("NE|ER", "yes"),
+            ("ER|NE", "yes"),
+            ("SU|NE", "the server did not answer in 300ms"),
+        ] {
             let message = format!("MSH|^~\\&|A|B|C|D|2026||ADT^A01|7|P|2.5|||{conditions}\r");
             let block = Block::new(message.as_bytes(), &options).unwrap();
             let connection = Connection::open(&address, options).await.unwrap();
-            let answer = connection.exchange(&block).await;
-            assert_eq!(
-                answer.is_ok_and(|(_, answer)| answer.is_none()),
-                yes,
-                "{conditions}"
-            );
+            let answered = connection.exchange(&block).await;
+            let (connection, said) = match answered {
+                Ok((connection, None)) => (Some(connection), "yes".to_owned()),
+                Ok((_, Some(answer))) => (None, answer.code().to_string()),
+                Err(error) => (None, error.to_string()),
+            };
+            assert_eq!(said, expected, "{conditions}");
+            // What comes late must not answer the next message.
+            if let Some(connection) = connection {
+                let error = connection.exchange(&block).await.unwrap_err();
+                assert!(matches!(error, Error::Stale), "{error}");
+            }
         }
+    }
+
+    /// A line end too many behind an accept acknowledgement is not the beginning of another answer.
+    #[tokio::test]
+    async fn silence_after_an_accept_acknowledgement_with_a_loose_end_is_a_yes() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut seen = vec![0; READ];
+            assert!(stream.read(&mut seen).await.unwrap() > 0);
+            let answer = ack("7").replace("MSA|AA", "MSA|CA") + "\n";
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream // stays open
+        });
+        let options = Options {
+            quiet: Duration::from_millis(50),
+            answer_timeout: Duration::from_secs(20),
+            ..options()
+        };
+        let message = b"MSH|^~\\&|A|B|C|D|2026||ADT^A01|7|P|2.5|||AL|ER\r";
+        let block = Block::new(message, &options).unwrap();
+        let connection = Connection::open(&address, options).await.unwrap();
+        let (_, answer) = connection.exchange(&block).await.unwrap();
+        assert_eq!(answer.unwrap().code(), Code::Ca);
+        drop(server.await.unwrap());
     }
 
     #[tokio::test]

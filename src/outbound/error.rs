@@ -60,6 +60,11 @@ pub enum Error {
         /// Bytes that had come since the message was sent.
         received: usize,
     },
+    /// The server closed the connection between its two answers.
+    #[error(
+        "the server accepted the message (CA) and closed the connection without an application acknowledgement"
+    )]
+    ClosedAfterAccept,
     /// The server was too slow.
     #[error("the server {stage} in {after:?}")]
     Timeout {
@@ -91,6 +96,8 @@ pub enum Stage {
     Waiting,
     /// Receiving: an answer began and did not end.
     Receiving,
+    /// After the accept acknowledgement of enhanced mode: the application's did not come, or did not end.
+    Accepted,
 }
 
 /// Why a block is not the acknowledgement of the message that was sent. The server is at fault.
@@ -170,6 +177,9 @@ impl fmt::Display for Stage {
             Self::Sending => "did not take the whole message",
             Self::Waiting => "did not answer",
             Self::Receiving => "began an answer and did not end it",
+            Self::Accepted => {
+                "accepted the message (CA) and sent no whole application acknowledgement"
+            }
         })
     }
 }
@@ -231,7 +241,11 @@ impl Error {
             Self::Resolve { .. } | Self::Connect { .. } | Self::ConnectTimeout { .. } => {
                 Kind::Unreachable
             }
-            Self::Stale | Self::Send(_) | Self::Receive(_) | Self::Closed { .. } => Kind::Closed,
+            Self::Stale
+            | Self::Send(_)
+            | Self::Receive(_)
+            | Self::Closed { .. }
+            | Self::ClosedAfterAccept => Kind::Closed,
             Self::Timeout { .. } => Kind::Timeout,
             Self::BadAnswer(BadAnswer::Mismatch { .. }) | Self::Unsolicited { .. } => {
                 Kind::Mismatch
@@ -252,6 +266,7 @@ impl Error {
             Self::Send(_)
             | Self::Receive(_)
             | Self::Closed { .. }
+            | Self::ClosedAfterAccept
             | Self::Timeout { .. }
             | Self::TooLarge { .. }
             | Self::Foreign(_)

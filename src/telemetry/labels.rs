@@ -140,6 +140,8 @@ labels! {
         Rejected = "rejected",
         /// Nobody answered for it in time.
         Unavailable = "unavailable",
+        /// It had come before, and was answered as it was then.
+        Duplicate = "duplicate",
         /// The exchange ended without a result; never expected.
         Failed = "failed",
     }
@@ -160,8 +162,10 @@ labels! {
         Ce = "CE",
         /// CR.
         Cr = "CR",
-        /// MSH-15 and MSH-16 want no answer to such an outcome.
+        /// None: MSH-15 and MSH-16 want no answer to such an outcome.
         Unwanted = "unwanted",
+        /// None: MSH-16 wants one, and by `ack.application`, or because the app acknowledges by itself, it is not sent here.
+        Suppressed = "suppressed",
     }
 }
 

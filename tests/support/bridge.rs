@@ -344,6 +344,18 @@ impl Builder {
 
         let folder = TempDir::new().expect("temporary folder");
         let mut command = self.command(folder.path());
+        // Most tests send one message again and again. Those that are about it configure `duplicates`.
+        let about_duplicates = self
+            .config
+            .as_deref()
+            .unwrap_or_default()
+            .contains("duplicates");
+        if self.run && !about_duplicates {
+            for listener in 0..expected {
+                let name = format!("MLLP_BRIDGE_LISTENERS__{listener}__DUPLICATES__WINDOW");
+                command.env(name, "off");
+            }
+        }
         if self.run && self.admin && !admin_is_set {
             command.args(["--admin", "127.0.0.1:0"]);
         }

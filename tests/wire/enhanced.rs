@@ -212,7 +212,7 @@ fn answering(body: String) -> Lab {
 fn own(code: &str, control_id: &str) -> String {
     format!(
         "MSH|^~\\&|BRIDGE|CLOUD|REGADT|GENHOSP|20261122101501||RSP^K22^RSP_K21|OWN9|P|2.5.1|||AL|NE\r\
-         MSA|{code}|{control_id}\rQAK|Q1|OK\r"
+         MSA|{code}|{control_id}\rERR|||204^Unknown key identifier^HL70357|E||||no such ward\rQAK|Q1|OK\r"
     )
 }
 
@@ -240,7 +240,8 @@ fn an_app_that_refuses_in_its_own_words_is_told_as_ce() {
     peer.send(frame(adt_enhanced("NO", "AL", "AL")));
     let ack = peer.ack();
     ack.expect("CE", "NO");
-    assert_eq!(ack.err()[0].component(3, 1), "207", "{ack}");
+    assert_eq!(ack.err()[0].component(3, 1), "204", "{ack}");
+    assert_eq!(ack.err()[0].field(8), "no such ward", "{ack}");
     // Where MSH-15 wants none, the app's own words are the answer.
     peer.send(frame(adt_enhanced("NO", "NE", "AL")));
     let own_words = peer.read_frame().expect("the app's answer");
@@ -255,4 +256,71 @@ fn an_app_that_answers_with_an_accept_acknowledgement_has_it_sent_as_one() {
     let first = peer.read_frame().expect("the app's answer");
     assert_eq!(String::from_utf8_lossy(&first), own("CA", "LATER"));
     peer.expect_silence(SHORT);
+}
+
+#[test]
+fn an_app_that_refuses_with_an_accept_acknowledgement_is_heard_where_msh_15_wants_none() {
+    let lab = answering(own("CE", "NOT"));
+    let mut peer = lab.peer();
+    let ack = peer.exchange(adt_enhanced("NOT", "NE", "AL"));
+    ack.expect("AE", "NOT");
+    assert_eq!(ack.err()[0].field(8), "no such ward", "{ack}");
+    peer.send(frame(adt_enhanced("NOT", "AL", "AL")));
+    let first = peer.read_frame().expect("the app's answer");
+    assert_eq!(String::from_utf8_lossy(&first), own("CE", "NOT"));
+    peer.expect_silence(SHORT);
+}
+
+#[test]
+fn an_app_that_is_away_is_told_as_the_configuration_says() {
+    for (unavailable, expected) in [("error", ["CE", "AE"]), ("reject", ["CR", "AR"])] {
+        let ack = format!("ack: {{deadline: 60ms, unavailable: {unavailable}}}");
+        let lab = Lab::with_deliver(&ack, "retry: {initial: 50ms, max: 50ms}");
+        lab.app.always(Reply::status(503));
+        let mut peer = lab.peer();
+        peer.exchange(adt_enhanced("AWAY", "AL", "AL"))
+            .expect(expected[0], "AWAY");
+        peer.exchange(adt_enhanced("AWAY", "NE", "AL"))
+            .expect(expected[1], "AWAY");
+    }
+    let ack = "ack: {deadline: 60ms, unavailable: close}";
+    let lab = Lab::with_deliver(ack, "retry: {initial: 50ms, max: 50ms}");
+    lab.app.always(Reply::status(503));
+    let mut peer = lab.peer();
+    peer.send(frame(adt_enhanced("AWAY", "AL", "AL")));
+    peer.expect_close();
+}
+
+#[test]
+fn a_message_behind_an_accept_acknowledgement_in_one_block_is_refused_and_not_swallowed() {
+    let lab = Lab::new();
+    let commit = "MSH|^~\\&|REGADT|GENHOSP|BRIDGE|CLOUD|2026||ACK|C1|P|2.5.1\rMSA|CA|OWN9\r";
+    let mut peer = lab.peer();
+    peer.exchange(commit.to_owned() + &adt("BEHIND"))
+        .expect("AR", "C1");
+    lab.assert_refused(&[("batch", 1)]);
+}
+
+#[test]
+fn in_mode_original_an_accept_acknowledgement_is_a_message_like_any_other() {
+    let lab = Lab::with("ack: {mode: original}");
+    let commit = "MSH|^~\\&|REGADT|GENHOSP|BRIDGE|CLOUD|2026||ACK|C1|P|2.5.1\rMSA|CA|OWN9\r";
+    lab.peer().exchange(commit).expect("AA", "C1");
+    lab.assert_received(&[commit]);
+}
+
+#[test]
+fn what_is_suppressed_is_not_counted_as_unwanted() {
+    let lab = Lab::with("ack: {application: suppressed}");
+    let mut peer = lab.peer();
+    for (id, accept, application) in [("S", "NE", "AL"), ("U", "NE", "NE"), ("C", "AL", "AL")] {
+        answers(&mut peer, adt_enhanced(id, accept, application));
+    }
+    lab.bridge
+        .wait_for_metric("mllp_bridge_acks_total", &[("code", "CA")], 1.0);
+    let acks = |code| {
+        lab.bridge
+            .metric_sum("mllp_bridge_acks_total", &[("code", code)])
+    };
+    assert_eq!((acks("suppressed"), acks("unwanted")), (1.0, 1.0));
 }

@@ -18,6 +18,7 @@ mod support;
 mod acks;
 mod charsets;
 mod content;
+mod duplicates;
 mod enhanced;
 mod foreign;
 mod framing;

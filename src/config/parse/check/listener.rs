@@ -10,13 +10,15 @@ use crate::config::parse::overlay::{Step, path_text};
 use crate::config::parse::units::{OrOff, Period, Text};
 use crate::config::status::is_fault_condition;
 use crate::config::{
-    Ack, Answer, CharsetPolicy, Delivery, Format, Framing, Limits, Listener, Retry, Session,
-    StatusTable, Verdict, raw,
+    Ack, Answer, CharsetPolicy, Delivery, Duplicates, Format, Framing, Limits, Listener, Retry,
+    Session, StatusTable, Verdict, raw,
 };
 
 /// What Linux takes for `TCP_KEEPIDLE`, which counts whole seconds.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(9 * 3600));
 const LONGEST_NAME: usize = 63;
+/// Senders that send again do so within the hour; after a day it is meant.
+const LONGEST_WINDOW: Duration = Duration::from_secs(24 * 3600);
 /// HL7 table 0357, message error condition codes.
 const CONDITIONS: &str = "0, 100 to 104 and 198 to 207";
 
@@ -77,6 +79,7 @@ pub(super) fn check(
             force: raw.charset.force.map(|name| name.0),
             fallback: raw.charset.fallback.0,
         },
+        duplicates: duplicates(keys, &raw.duplicates, problems),
     };
     Listener {
         name: name.into(),
@@ -275,6 +278,25 @@ fn ack(keys: &Keys, raw: raw::Ack, problems: &mut Problems) -> Ack {
         mode: raw.mode,
         application: raw.application,
     }
+}
+
+fn duplicates(keys: &Keys, raw: &raw::Duplicates, problems: &mut Problems) -> Option<Duplicates> {
+    let key = keys.of("duplicates.max_messages");
+    let max_messages = raw.max_messages as usize;
+    between(&key, max_messages, 1, 1_000_000, problems);
+    size(&keys.of("duplicates.max_bytes"), raw.max_bytes, problems);
+    let OrOff::On(window) = raw.window else {
+        return None;
+    };
+    let key = keys.of("duplicates.window");
+    if window.0 > LONGEST_WINDOW {
+        problems.add(&key, format!("{window}: expected 24h at most"));
+    }
+    Some(Duplicates {
+        window: positive(&key, window, problems),
+        max_messages,
+        max_bytes: raw.max_bytes.0,
+    })
 }
 
 /// The first duration, which must not be longer than the second.

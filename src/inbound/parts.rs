@@ -1,0 +1,26 @@
+//! What one connection brings to each of its exchanges.
+
+use super::shared::{Live, Shared};
+use crate::config::Framing;
+use crate::deliver::Delivery;
+use crate::runtime::Alarm;
+use crate::telemetry::labels::Deviation;
+
+/// One connection's part in its exchanges.
+#[derive(Debug)]
+pub struct Parts<'c, 'm> {
+    /// The listener.
+    pub shared: &'m Shared,
+    /// Its settings, as of this message.
+    pub live: &'c Live,
+    /// The way to the app.
+    pub delivery: &'c mut Delivery,
+    /// Timer.
+    pub alarm: &'c mut Alarm,
+    /// The connection's block characters: those it was opened with.
+    pub framing: Framing,
+    /// The peer's IP address.
+    pub peer: &'c str,
+    /// Deviations of this message; the connection counts and logs them.
+    pub deviations: &'c mut Vec<Deviation>,
+}

@@ -5,7 +5,7 @@
 //! | both empty | original | one application acknowledgement: AA, AE, AR |
 //! | one or both set | enhanced | an accept acknowledgement (CA, CE, CR) where MSH-15 wants it, and later an application acknowledgement where MSH-16 does |
 
-use super::Header;
+use super::{Header, Index};
 use crate::telemetry::labels::Deviation;
 
 /// When an acknowledgement is wanted (table 0155).
@@ -92,6 +92,17 @@ impl Mode {
     }
 }
 
+/// Whether a message is an accept acknowledgement, which is never answered: `ACK` or `MCF` in MSH-9, and CA, CE or CR in MSA-1.
+pub fn is_accept_ack(message: &[u8], header: &Header<'_>) -> bool {
+    if !matches!(header.component(9, 1), b"ACK" | b"MCF") {
+        return false;
+    }
+    let index = Index::new(message, header);
+    let msa = index.segments().find(|segment| segment.id() == b"MSA");
+    let code = msa.and_then(|msa| msa.field(1));
+    matches!(code, Some(b"CA" | b"CE" | b"CR"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +115,19 @@ mod tests {
             panic!("{message}")
         };
         Mode::of(&header)
+    }
+
+    #[test]
+    fn an_accept_acknowledgement_is_known_by_its_type_and_code() {
+        let is = |kind: &str, segments: &str| {
+            let message = format!("MSH|^~\\&|A|B|C|D|2026||{kind}|7|P|2.5\r{segments}");
+            let Payload::V2(header) = peek(message.as_bytes()) else {
+                panic!("{message}")
+            };
+            is_accept_ack(message.as_bytes(), &header)
+        };
+        assert!(is("ACK^A01^ACK", "MSA|CA|1\r") && is("MCF", "MSA|CR|1\r"));
+        assert!(!is("ACK", "MSA|AA|1\r") && !is("ACK", "") && !is("RSP^K22", "MSA|CA|1\r"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::config::{AckMode, Charset, Session};
 use crate::envelope::Warning;
 use crate::hl7::ack::{Fault, Verdict, can_echo};
 use crate::hl7::charset::{self, Reading};
-use crate::hl7::{Header, Index, Mode, Payload, Terminator};
+use crate::hl7::{Header, Mode, Payload, Terminator, mode};
 use crate::telemetry::labels::{Deviation, Refusal};
 use memchr::memmem;
 
@@ -42,16 +42,10 @@ pub fn is_accept_ack(
     frame: &Frame,
     session: &Session,
 ) -> bool {
-    let is_ack = matches!(header.component(9, 1), b"ACK" | b"MCF");
-    let whole = matches!(frame, Frame::Whole(_));
-    if !is_ack || !whole || session.ack.mode == AckMode::Original || holds_another(message, header)
-    {
-        return false;
-    }
-    let index = Index::new(message, header);
-    let msa = index.segments().find(|segment| segment.id() == b"MSA");
-    let code = msa.and_then(|msa| msa.field(1));
-    matches!(code, Some(b"CA" | b"CE" | b"CR"))
+    session.ack.mode == AckMode::Auto
+        && matches!(frame, Frame::Whole(_))
+        && mode::is_accept_ack(message, header)
+        && !holds_another(message, header)
 }
 
 /// Looks at a message whose header could be read.

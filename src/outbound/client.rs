@@ -6,6 +6,7 @@
 use super::answer::Answer;
 use super::error::{BadAnswer, Error, Stage};
 use super::expect::{self, Next};
+use crate::hl7::mode::is_accept_ack;
 use crate::hl7::{Mode, Payload, peek};
 use crate::mllp::{self, Decoder, Event, More, Wait};
 use crate::net::socket;
@@ -64,6 +65,8 @@ pub struct Block {
     bytes: Vec<u8>,
     control_id: Box<[u8]>,
     mode: Mode,
+    /// An accept acknowledgement, which nobody answers.
+    is_last_word: bool,
 }
 
 impl Block {
@@ -72,15 +75,17 @@ impl Block {
     /// # Errors
     /// If it holds one of the block characters, [`Error::Unframable`].
     pub fn new(message: &[u8], options: &Options) -> Result<Self, Error> {
+        let (mode, is_last_word) = match peek(message) {
+            Payload::V2(header) => (Mode::of(&header).0, is_accept_ack(message, &header)),
+            _ => (Mode::Original, false),
+        };
         let mut bytes = Vec::with_capacity(message.len() + 3);
         mllp::encode(&mut bytes, message, options.start, options.end)?;
         Ok(Self {
             bytes,
             control_id: control_id(message).into(),
-            mode: match peek(message) {
-                Payload::V2(header) => Mode::of(&header).0,
-                _ => Mode::Original,
-            },
+            mode,
+            is_last_word,
         })
     }
 
@@ -211,7 +216,10 @@ impl Connection {
         deadline: Instant,
     ) -> Result<Option<Answer>, Error> {
         let mut last: Option<Answer> = None;
-        let mut next = expect::first(block.mode);
+        let mut next = match block.is_last_word {
+            true => Next::Nothing,
+            false => expect::first(block.mode),
+        };
         while next != Next::Nothing {
             *stage = match last {
                 Some(_) => Stage::Accepted,
@@ -434,6 +442,10 @@ mod tests {
         // A server of original mode.
         assert_eq!(word("AL|AL", &["AA"]).await, Ok(Some(Code::Aa)));
         assert_eq!(word("NE|NE", &[]).await, Ok(None));
+        // Nobody acknowledges an accept acknowledgement.
+        let commit = b"MSH|^~\\&|A|B|C|D|2026||ACK|7|P|2.5\rMSA|CA|1\r";
+        let (_, answer) = exchange_of(commit, "").await.unwrap();
+        assert!(answer.is_none());
         // The connection ends behind the accept acknowledgement: nobody found an error.
         assert_eq!(word("AL|ER", &["CA"]).await, Ok(Some(Code::Ca)));
         let missing = Error::ClosedAfterAccept.to_string();

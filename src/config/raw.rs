@@ -202,7 +202,7 @@ pub struct Charset {
 }
 
 /// Messages that come again, byte for byte: most often because their ACK was lost. They get the same ACK again, and the app is not
-/// asked. Only what the app has settled is remembered: accepted, or refused for its content. It is memory: a restart forgets it.
+/// asked. Only what the app has accepted is remembered. It is memory: a restart or a reload forgets it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
 pub struct Duplicates {

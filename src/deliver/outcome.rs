@@ -15,17 +15,6 @@ pub enum Outcome {
     Unavailable(Failure),
 }
 
-impl Outcome {
-    /// Whether the app has decided about the message, so that it would decide the same again. An app that fails (5xx) has not.
-    pub fn is_settled(&self) -> bool {
-        match self {
-            Self::Accepted(_) => true,
-            Self::Rejected(rejection) => rejection.status < 500,
-            Self::Unavailable(_) => false,
-        }
-    }
-}
-
 /// What the app said beside yes.
 #[derive(Default)]
 pub struct Answer {

@@ -2,13 +2,14 @@
 //! same acknowledgement, and the app is not asked.
 //!
 //! ```text
-//! recall ─┬─ new ─────────────► Deliver(ticket) ─┬─ settled ──► remembered, as it was answered
+//! recall ─┬─ new ─────────────► Deliver(ticket) ─┬─ accepted ─► remembered, as it was answered
 //!         ├─ with the app: waits                  └─ otherwise ► forgotten: one that waits is delivered
-//!         └─ settled before ──► Again(answer)
+//!         └─ accepted before ─► Again(answer)
 //! ```
 //!
 //! The same is what has the same bytes, control ID and sender included: senders are known that use one control ID for many
-//! patients. Only an answer that settled the message is remembered; one that says that nobody could be asked is not.
+//! patients. Only what the app has accepted is remembered. A refusal is asked for anew: to deliver again what was not taken does no
+//! harm, and to repeat a refusal whose cause has been put right would hold up the feed.
 //!
 //! Bounded by age, number and bytes. It is memory: a restart forgets it.
 
@@ -69,6 +70,8 @@ pub enum Recall<'w> {
 pub struct Ticket<'w> {
     window: &'w Window,
     key: u128,
+    /// The entry is this ticket's own: it is not there any more once the answer is in its place.
+    armed: bool,
     _pending: watch::Sender<()>,
 }
 
@@ -102,6 +105,7 @@ impl Window {
                         return Recall::Deliver(Some(Ticket {
                             window: self,
                             key,
+                            armed: true,
                             _pending: sender,
                         }));
                     }
@@ -112,6 +116,16 @@ impl Window {
         }
     }
 
+    /// Forgets what was answered, because answers may be other ones from now on. What is with the app stays known.
+    pub fn clear(&self) {
+        let mut state = self.lock();
+        state
+            .known
+            .retain(|_, known| matches!(known, Known::Pending(_)));
+        state.order.clear();
+        state.bytes = 0;
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -119,10 +133,11 @@ impl Window {
 
 impl Ticket<'_> {
     /// Remembers how the message was answered, unless the answer alone would be too much.
-    pub fn settle(self, answered: Answered, bounds: &Duplicates) {
+    pub fn settle(mut self, answered: Answered, bounds: &Duplicates) {
         if answered.cost() > bounds.max_bytes {
             return;
         }
+        self.armed = false;
         let mut state = self.window.lock();
         state.bytes += answered.cost();
         state.order.push_back((Instant::now(), self.key));
@@ -134,9 +149,8 @@ impl Ticket<'_> {
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        let mut state = self.window.lock();
-        if let Some(Known::Pending(_)) = state.known.get(&self.key) {
-            state.known.remove(&self.key);
+        if self.armed {
+            self.window.lock().known.remove(&self.key);
         }
     }
 }
@@ -274,6 +288,22 @@ mod tests {
         assert!(!is_known(&window, 12).await);
         let state = window.lock();
         assert_eq!((state.known.len(), state.order.len()), (1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_answered_is_forgotten_by_a_clear_and_what_is_out_stays_known() {
+        let window = Window::default();
+        let ticket = fresh(&window, 1).await.unwrap();
+        ticket.settle(answered("ack"), &BOUNDS);
+        let out = fresh(&window, 2).await.unwrap();
+        window.clear();
+        assert!(matches!(
+            window.lock().known.get(&2),
+            Some(Known::Pending(_))
+        ));
+        out.settle(answered("ack"), &BOUNDS);
+        assert!(is_known(&window, 2).await);
+        assert!(!is_known(&window, 1).await);
     }
 
     #[tokio::test(start_paused = true)]

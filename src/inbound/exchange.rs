@@ -6,7 +6,7 @@ use super::frame::Frame;
 use super::parts::Parts;
 use super::reply::{Reckoning, Reply};
 use super::told::{refused, settle};
-use crate::deliver::{Exchange, Space};
+use crate::deliver::{Exchange, Outcome, Space};
 use crate::envelope::{EventId, Source};
 use crate::hl7::header::whole_fields;
 use crate::hl7::peek;
@@ -103,7 +103,7 @@ pub async fn exchange<'m>(
                         response,
                     };
                     let outcome = delivery.deliver(&live.app, &exchange, alarm, space).await;
-                    remember = ticket.filter(|_| outcome.is_settled());
+                    remember = ticket.filter(|_| matches!(outcome, Outcome::Accepted(_)));
                     outcome
                 }
             };

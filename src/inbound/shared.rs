@@ -115,6 +115,7 @@ impl Shared {
     pub fn reload(&self, session: Arc<Session>) -> Result<(), reqwest::Error> {
         self.live
             .store(Arc::new(Live::new(session, Arc::clone(&self.health))?));
+        self.window.clear();
         Ok(())
     }
 

@@ -268,7 +268,8 @@ impl Connection {
         }
     }
 
-    /// The next block's data. `None` if `until` has come, or the connection has ended, and no block has begun.
+    /// The next block's data. `None` if `until` has come and no block has begun. The end of the connection says as much only after
+    /// an accept acknowledgement.
     async fn receive(
         &mut self,
         stage: &mut Stage,
@@ -297,7 +298,7 @@ impl Connection {
             let begun = wait != Wait::Start || decoder.in_block();
             if more == More::Eof {
                 return match until {
-                    Some(_) if !begun => Ok(None),
+                    Some(_) if !begun && *stage == Stage::Accepted => Ok(None),
                     _ if *stage == Stage::Accepted => Err(Error::ClosedAfterAccept),
                     _ => Err(Error::Closed { received }),
                 };
@@ -432,7 +433,11 @@ mod tests {
     async fn in_enhanced_mode_the_application_has_the_last_word() {
         let of = |code: &str| ack("7").replace("MSA|AA", &format!("MSA|{code}"));
         let word = async |conditions, answers: &[&str]| {
-            let answers: Vec<String> = answers.iter().map(|code| of(code)).collect();
+            let answers: Vec<String> = answers
+                .iter()
+                .filter(|code| !code.is_empty())
+                .map(|code| of(code))
+                .collect();
             last_word(conditions, &answers.concat()).await
         };
         assert_eq!(word("AL|NE", &["CA"]).await, Ok(Some(Code::Ca)));
@@ -448,6 +453,8 @@ mod tests {
         assert!(answer.is_none());
         // The connection ends behind the accept acknowledgement: nobody found an error.
         assert_eq!(word("AL|ER", &["CA"]).await, Ok(Some(Code::Ca)));
+        let closed = Error::Closed { received: 0 }.to_string();
+        assert_eq!(word("NE|ER", &[""]).await, Err(closed));
         let missing = Error::ClosedAfterAccept.to_string();
         assert_eq!(word("AL|AL", &["CA"]).await, Err(missing));
         let twice = BadAnswer::AcceptTwice.to_string();

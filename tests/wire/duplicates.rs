@@ -110,8 +110,8 @@ fn a_resend_that_waited_for_one_that_failed_is_delivered_itself() {
 }
 
 #[test]
-fn what_was_not_settled_is_delivered_again() {
-    for status in [503, 500] {
+fn what_was_not_accepted_is_delivered_again() {
+    for status in [503, 500, 422, 409] {
         let lab = Lab::with_deliver(
             "ack: {deadline: 60ms}\nduplicates: {}",
             "retry: {initial: 50ms, max: 50ms}",
@@ -123,21 +123,6 @@ fn what_was_not_settled_is_delivered_again() {
         peer.exchange(adt("LATER")).expect("AA", "LATER");
         assert_duplicates(&lab, 0);
     }
-}
-
-#[test]
-fn what_the_app_has_refused_is_refused_again_in_the_same_words() {
-    let lab = Lab::with(DEFAULT);
-    lab.app.always(Reply::problem(
-        422,
-        &serde_json::json!({"detail": "no such ward"}),
-    ));
-    let mut peer = lab.peer();
-    let first = exchange(&mut peer, &adt("WARD"));
-    assert!(first.contains("no such ward"), "{first}");
-    assert_eq!(exchange(&mut peer, &adt("WARD")), first);
-    assert_eq!(lab.app.requests().len(), 1);
-    assert_duplicates(&lab, 1);
 }
 
 #[test]

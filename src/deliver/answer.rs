@@ -102,12 +102,7 @@ fn rejected(unsupported: bool, faults: Vec<Fault>, status: u16) -> Outcome {
 
 /// The app did something that it should not have; its message stays unacknowledged.
 fn app_fault(text: &str, status: u16) -> Outcome {
-    let fault = Fault {
-        condition: 207,
-        text: text.to_owned(),
-        ..Fault::default()
-    };
-    rejected(false, vec![fault], status)
+    rejected(false, vec![Fault::application(text)], status)
 }
 
 /// What it says cannot be known, so it is not taken for a yes.
@@ -156,15 +151,6 @@ fn own(response: &Response, body: &[u8], asked: Asked<'_>) -> Outcome {
     }
 }
 
-/// What is wrong with a message, as far as the app says.
-fn refused(text: Option<String>) -> Fault {
-    Fault {
-        condition: 207,
-        text: text.unwrap_or_else(|| "the application refused the message".into()),
-        ..Fault::default()
-    }
-}
-
 /// `{"ack": {…}}`
 fn built(ack: &Value, status: u16) -> Outcome {
     let text = ack.get("text").and_then(Value::as_str).map(str::to_owned);
@@ -186,7 +172,7 @@ fn built(ack: &Value, status: u16) -> Outcome {
         }
     };
     if faults.is_empty() {
-        faults.push(refused(text));
+        faults.push(text.map_or_else(Fault::unnamed, Fault::application));
     }
     rejected(unsupported, faults, status)
 }

@@ -261,15 +261,10 @@ fn unreached(reason: Attempt) -> Failure {
         Attempt::Tls => "the TLS connection to the application failed",
         Attempt::Status => "the application is unavailable",
     };
-    let fault = Fault {
-        condition: 207,
-        text: text.into(),
-        ..Fault::default()
-    };
     Failure {
         reason,
         status: None,
-        faults: vec![fault],
+        faults: vec![Fault::application(text)],
         attempts: 1,
     }
 }

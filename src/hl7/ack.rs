@@ -64,6 +64,22 @@ pub struct Fault {
     pub severity: Severity,
 }
 
+impl Fault {
+    /// Application error (207), in these words.
+    pub fn application(text: impl Into<String>) -> Self {
+        Self {
+            condition: 207,
+            text: text.into(),
+            ..Self::default()
+        }
+    }
+
+    /// What is wrong with a message whose refusal does not say it.
+    pub fn unnamed() -> Self {
+        Self::application("the application refused the message")
+    }
+}
+
 /// Table 0516.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Severity {

@@ -92,20 +92,23 @@ pub fn unhex(digits: &[u8]) -> impl Iterator<Item = u8> + '_ {
         .map(move |[high, low]| nibble(*high) << 4 | nibble(*low))
 }
 
+fn unescape(mut value: &[u8], delimiters: &Delimiters) -> Vec<u8> {
+    let mut out = Vec::with_capacity(value.len());
+    while let Some((token, rest)) = next_token(value, delimiters) {
+        match token {
+            Token::Text(text) | Token::Kept(text) => out.extend_from_slice(text),
+            Token::Delimiter(byte) => out.push(byte),
+            Token::Hex(digits) => out.extend(unhex(digits)),
+        }
+        value = rest;
+    }
+    out
+}
+
 /// A text for a person: unescaped, without control characters, cut after so many characters. Bytes that are not UTF-8 are read
 /// as ISO 8859-1, which at worst shows a wrong letter.
 pub fn shown(field: &[u8], delimiters: &Delimiters, limit: usize) -> String {
-    let mut bytes = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((token, after)) = next_token(rest, delimiters) {
-        match token {
-            Token::Text(text) | Token::Kept(text) => bytes.extend_from_slice(text),
-            Token::Delimiter(byte) => bytes.push(byte),
-            Token::Hex(digits) => bytes.extend(unhex(digits)),
-        }
-        rest = after;
-    }
-    let text = String::from_utf8(bytes).unwrap_or_else(|error| {
+    let text = String::from_utf8(unescape(field, delimiters)).unwrap_or_else(|error| {
         let bytes = error.into_bytes();
         bytes.into_iter().map(char::from).collect()
     });
@@ -149,19 +152,6 @@ pub fn escape_into(out: &mut Vec<u8>, value: &[u8], delimiters: &Delimiters) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn unescape(mut value: &[u8], delimiters: &Delimiters) -> Vec<u8> {
-        let mut out = Vec::new();
-        while let Some((token, rest)) = next_token(value, delimiters) {
-            match token {
-                Token::Text(text) | Token::Kept(text) => out.extend_from_slice(text),
-                Token::Delimiter(byte) => out.push(byte),
-                Token::Hex(digits) => out.extend(unhex(digits)),
-            }
-            value = rest;
-        }
-        out
-    }
 
     #[test]
     fn the_sequences_of_chapter_2() {

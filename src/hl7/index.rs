@@ -78,6 +78,11 @@ impl<'a> Index<'a> {
         (0..self.segments.len()).map(|number| self.segment(number))
     }
 
+    /// The first segment with this ID.
+    pub fn first(&self, id: &[u8]) -> Option<Segment<'_, 'a>> {
+        self.segments().find(|segment| segment.id() == id)
+    }
+
     fn segment(&self, number: usize) -> Segment<'_, 'a> {
         let (start, first) = self.segments[number];
         let last = self

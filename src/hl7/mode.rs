@@ -98,8 +98,7 @@ pub fn is_accept_ack(message: &[u8], header: &Header<'_>) -> bool {
         return false;
     }
     let index = Index::new(message, header);
-    let msa = index.segments().find(|segment| segment.id() == b"MSA");
-    let code = msa.and_then(|msa| msa.field(1));
+    let code = index.first(b"MSA").and_then(|msa| msa.field(1));
     matches!(code, Some(b"CA" | b"CE" | b"CR"))
 }
 

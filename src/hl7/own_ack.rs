@@ -42,10 +42,7 @@ pub fn check(
         return Err(BadAck::NotHl7);
     };
     let index = Index::new(body, &header);
-    let msa = index
-        .segments()
-        .find(|segment| segment.id() == b"MSA")
-        .ok_or(BadAck::NoMsa)?;
+    let msa = index.first(b"MSA").ok_or(BadAck::NoMsa)?;
     if msa.field(2) != Some(control_id) {
         return Err(BadAck::ControlId);
     }
@@ -63,42 +60,28 @@ pub fn check(
 /// What a negative acknowledgement of an app finds fault with, as far as its first ERR segment or its MSA-3 says: for an accept
 /// acknowledgement, which is the bridge's own.
 pub fn fault(body: &[u8]) -> Fault {
-    let unnamed = Fault {
-        condition: 207,
-        text: "the application refused the message".into(),
-        ..Fault::default()
-    };
+    let unnamed = Fault::unnamed();
     let Payload::V2(header) = peek(body) else {
         return unnamed;
     };
-    let d = &header.delimiters;
     let index = Index::new(body, &header);
-    let field = |id: &[u8], number| {
-        let segment = index.segments().find(|segment| segment.id() == id);
-        segment
-            .and_then(|segment| segment.field(number))
-            .unwrap_or_default()
+    let at = |place: &str| {
+        let path = place.parse().ok();
+        path.and_then(|path| index.get(&path)).unwrap_or_default()
     };
-    let part = |value, delimiter: Option<u8>, number: usize| -> &[u8] {
-        let is_end = |byte: &u8| Some(*byte) == delimiter;
-        <[u8]>::split(value, is_end).nth(number).unwrap_or_default()
-    };
-    // ERR-3.1, before 2.5 ERR-1.4.1.
-    let old = part(part(field(b"ERR", 1), d.component, 3), d.subcomponent, 0);
-    let conditions = [part(field(b"ERR", 3), d.component, 0), old];
-    let condition = conditions
-        .iter()
-        .filter_map(|digits| std::str::from_utf8(digits).ok()?.parse().ok())
-        .find(|condition| is_fault_condition(*condition));
-    let texts = [(&b"ERR"[..], 8), (b"ERR", 7), (b"MSA", 3)];
-    let text = texts
+    // Since 2.5, and before.
+    let condition = ["ERR-3.1", "ERR-1.4.1"]
         .into_iter()
-        .map(|(segment, number)| escape::shown(field(segment, number), d, 250))
+        .filter_map(|place| std::str::from_utf8(at(place)).ok()?.parse().ok())
+        .find(|condition| is_fault_condition(*condition));
+    let text = ["ERR-8", "ERR-7", "MSA-3"]
+        .into_iter()
+        .map(|place| escape::shown(at(place), &header.delimiters, 250))
         .find(|text| !text.is_empty());
     Fault {
         condition: condition.unwrap_or(unnamed.condition),
         text: text.unwrap_or(unnamed.text),
-        ..Fault::default()
+        ..unnamed
     }
 }
 
@@ -117,6 +100,8 @@ mod tests {
         assert_eq!(named, (101, "no & identifier".to_owned()));
         let old = told("MSA|AE|7|unknown ward\rERR|PV1^1^3^103&Table&HL70357\r");
         assert_eq!(old, (103, "unknown ward".to_owned()));
+        let repeated = told("MSA|AE|7\rERR|PV1^1^3^103&Table&HL70357~PID^1^5^101\r");
+        assert_eq!(repeated.0, 103, "the first of several");
         let silent = told("MSA|AE|7\rERR||||||\r");
         assert_eq!(
             silent,

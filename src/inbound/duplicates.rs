@@ -17,7 +17,6 @@ use super::told::Written;
 use crate::config::{Duplicates, Framing};
 use crate::deliver::{Failure, Outcome};
 use crate::hl7::ack::Fault;
-use crate::mllp::frame_into;
 use crate::runtime::Alarm;
 use crate::telemetry::labels::{AckLabel, Attempt};
 use std::collections::{HashMap, VecDeque};
@@ -28,7 +27,7 @@ use tokio::time::Instant;
 /// What one entry costs beside its answer's bytes.
 const OVERHEAD: usize = 256;
 
-/// How a message was answered: its acknowledgements in the order in which they were written, without their blocks. `Debug` prints
+/// How a message was answered: its acknowledgements in the order in which they were written, each in its block. `Debug` prints
 /// codes only.
 pub struct Answered([Option<(AckLabel, Box<[u8]>)>; 2]);
 
@@ -171,18 +170,14 @@ impl State {
     }
 }
 
-/// What a message is known by: its bytes, and the blocks that it is answered in, which an app's answer was checked against.
+/// What a message is known by: its bytes, and the block characters of its answer.
 pub fn key(hash: u128, framing: Framing) -> u128 {
     hash ^ u128::from(u16::from_be_bytes([framing.start, framing.end]))
 }
 
 /// What is told of a message whose like is still with the app.
 pub fn still_there() -> Outcome {
-    let fault = Fault {
-        condition: 207,
-        text: "the application has not yet answered for the same message".into(),
-        ..Fault::default()
-    };
+    let fault = Fault::application("the application has not yet answered for the same message");
     Outcome::Unavailable(Failure {
         reason: Attempt::Timeout,
         status: None,
@@ -192,27 +187,21 @@ pub fn still_there() -> Outcome {
 }
 
 impl Answered {
-    /// Of acknowledgements in their blocks.
+    /// Of what was written into `blocks`.
     pub fn new(acks: &[Option<Written>; 2], blocks: &[u8]) -> Self {
         Self(acks.each_ref().map(|ack| {
             let Written { block, code } = ack.as_ref()?;
             let block = blocks.get(block.clone()).unwrap_or_default();
-            // Between the start byte, and the end byte with its CR.
-            let data = block.get(1..block.len().saturating_sub(2));
-            Some((*code, data.unwrap_or_default().into()))
+            Some((*code, block.into()))
         }))
     }
 
     /// Writes them again.
-    pub fn write(&self, out: &mut Vec<u8>, framing: Framing) -> [Option<Written>; 2] {
+    pub fn write(&self, out: &mut Vec<u8>) -> [Option<Written>; 2] {
         self.0.each_ref().map(|ack| {
-            let (code, data) = ack.as_ref()?;
+            let (code, block) = ack.as_ref()?;
             let start = out.len();
-            if !data.is_empty() {
-                frame_into(out, framing.start, framing.end, |out| {
-                    out.extend_from_slice(data);
-                });
-            }
+            out.extend_from_slice(block);
             Some(Written {
                 block: start..out.len(),
                 code: *code,
@@ -339,17 +328,12 @@ mod tests {
 
     #[test]
     fn what_was_written_is_written_again() {
-        let framing = Framing {
-            start: 0x0B,
-            end: 0x1C,
-            end_idle: Duration::ZERO,
-        };
         let (first, second) = (b"\x0bone\x1c\r", b"\x0btwo\x1c\r");
         let blocks = [&first[..], &second[..]].concat();
         let acks = [(0..6, AckLabel::Ca), (6..12, AckLabel::Aa)]
             .map(|(block, code)| Some(Written { block, code }));
         let mut again = Vec::new();
-        let written = Answered::new(&acks, &blocks).write(&mut again, framing);
+        let written = Answered::new(&acks, &blocks).write(&mut again);
         assert_eq!(again, blocks);
         let ranges = written.map(|ack| ack.map(|ack| (ack.block, ack.code)));
         assert_eq!(
@@ -365,7 +349,7 @@ mod tests {
             None,
         ];
         again.clear();
-        let [Some(written), None] = Answered::new(&unwanted, b"").write(&mut again, framing) else {
+        let [Some(written), None] = Answered::new(&unwanted, b"").write(&mut again) else {
             panic!("one, of no bytes");
         };
         assert_eq!((written.block, again.len()), (0..0, 0));

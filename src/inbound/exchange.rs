@@ -76,7 +76,7 @@ pub async fn exchange<'m>(
             let outcome = match recall.await {
                 Recall::Again(answered) => {
                     record.settle(Label::Duplicate);
-                    return Reply::Acks(record, answered.write(ack, framing));
+                    return Reply::Acks(record, answered.write(ack));
                 }
                 Recall::StillThere => duplicates::still_there(),
                 Recall::Deliver(ticket) => {

@@ -124,11 +124,10 @@ impl Answer {
             return None;
         };
         let index = Index::new(&self.bytes, &header);
-        let segment = |id: &[u8]| index.segments().find(|segment| segment.id() == id);
         let delimiters = header.delimiters;
-        let msa3 = segment(b"MSA").and_then(|msa| msa.field(3));
+        let msa3 = index.first(b"MSA").and_then(|msa| msa.field(3));
         let msa3 = || text(msa3.unwrap_or_default(), &delimiters);
-        let Some(err) = segment(b"ERR") else {
+        let Some(err) = index.first(b"ERR") else {
             let text = msa3();
             return (!text.is_empty()).then(|| Fault {
                 text,
@@ -181,8 +180,7 @@ fn read(bytes: &[u8], control_id: &[u8]) -> Result<Code, BadAnswer> {
         _ => return Err(BadAnswer::NotHl7),
     };
     let index = Index::new(bytes, &header);
-    let msa = index.segments().find(|segment| segment.id() == b"MSA");
-    let msa = msa.ok_or(BadAnswer::NoMsa)?;
+    let msa = index.first(b"MSA").ok_or(BadAnswer::NoMsa)?;
     let answered = msa.field(2).unwrap_or_default();
     // Whose answer it is comes first: what it says is of interest only to the message that it answers.
     if answered != control_id {

@@ -321,6 +321,11 @@ fn run(samples: &[Sample], connections: usize) -> String {
         *counts.entry(answer.clone()).or_default() += 1;
     }
     assert_eq!(counts.values().sum::<usize>(), samples.len());
+    assert_eq!(
+        metrics.sum("mllp_bridge_messages_total", &[("outcome", "accepted")]) as usize,
+        got.len(),
+        "messages that count as accepted, and requests at the app"
+    );
     check_metrics(&metrics, &counts, messages, ends);
     bridge.stop();
     table(&metrics, &counts, samples.len())

@@ -89,10 +89,11 @@ fn envelope(criterion: &mut Criterion) {
         group(criterion, name, |message, header| {
             body.clear();
             let message = black_box(message.text.as_slice());
-            let Ok(reading) = charset::read(message, header, POLICY) else {
+            let Ok(reading) = charset::read(message, header, POLICY, None) else {
                 return;
             };
             let source = Source {
+                bytes: message,
                 message,
                 header,
                 reading,

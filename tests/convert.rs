@@ -221,7 +221,7 @@ fn what_cannot_be_converted_is_named_and_the_others_go_on() {
             "message 1: batches and several messages in one block are not supported (batch); the bridge would answer AR",
         ),
         (
-            b"MSH|^~\\&|A|B|C|D|2026||ADT|7|P|2.5||||||UNICODE UTF-16\r",
+            b"MSH|^~\\&|A|B|C|D|2026||ADT|7|P|2.5||||||UNICODE UTF-32\r",
             "message 1: the character set is not supported, or the bytes are not in it (charset); the bridge would answer AR",
         ),
         (b" \r\n", "holds no message"),

@@ -28,7 +28,10 @@ const REASONS: [(&str, &str); 6] = [
         "bad_delimiters",
     ),
     ("MSH-10 is empty", "no_control_id"),
-    ("MSH-10 holds control characters", "bad_control_id"),
+    (
+        "MSH-10 holds characters that cannot be sent back",
+        "bad_control_id",
+    ),
     (
         "batches and several messages in one block are not supported",
         "batch",
@@ -462,7 +465,7 @@ fn synthetic_messages() {
         "BHS|^~\\&|A||||2026||||B1\r".to_owned() + &adt("A10"),
         "<ADT_A01 xmlns=\"urn:hl7-org:v2xml\"/>".to_owned(),
         "hello".to_owned(),
-        "MSH|^~\\&|A|B|C|D|2026||ADT^A01|A11|P|2.5||||||UNICODE UTF-16\r".to_owned(),
+        "MSH|^~\\&|A|B|C|D|2026||ADT^A01|A11|P|2.5||||||UNICODE UTF-32\r".to_owned(),
         "\u{feff}".to_owned() + &adt("A12"),
         "MSH|^~|A|B|C|D|2026||ADT^A01|A13|P|2.5\r".to_owned(),
     ];

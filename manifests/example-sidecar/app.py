@@ -79,6 +79,7 @@ class App(BaseHTTPRequestHandler):
             working += 1
         try:
             self.answer()
+            self.wfile.flush()  # an answer counts as given when it has left, not while it is in a buffer
         finally:
             with idle:
                 working -= 1

@@ -8,8 +8,9 @@ use crate::cli::{ConvertArgs, Target};
 use crate::config::{self, Overrides, Session, Source as ConfigSource};
 use crate::envelope::{Envelope, EventId, Shape, Source, read};
 use crate::hl7::ack::{self, code};
+use crate::hl7::charset::as_text;
 use crate::hl7::path::Path;
-use crate::hl7::{Index, peek, split};
+use crate::hl7::{Index, split};
 use crate::inbound::admit::{Kind, admit, answer, header_of, warnings};
 use crate::inbound::frame::Frame;
 use crate::runtime::Clock;
@@ -19,7 +20,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use std::io::{self, BufWriter, Read, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Stands where the listener's name would, in `source`.
 const LISTENER: &str = "convert";
@@ -128,28 +129,41 @@ impl<W: Write> Converter<W> {
     fn envelopes(&mut self, file: &[u8]) -> io::Result<Vec<String>> {
         self.clock.tick();
         self.each(file, |converter, message| {
-            let (header, kind) = match header_of(peek(message)) {
+            let bytes = message;
+            let transcoded = OnceLock::new();
+            let (message, payload) = as_text(bytes, converter.session.charset, &transcoded);
+            let (header, kind) = match header_of(payload) {
                 Ok(known) => known,
                 Err(refusal) => return Ok(Err(refused(refusal))),
             };
-            let frame = if message.len() > converter.session.limits.max_message_bytes {
+            let frame = if bytes.len() > converter.session.limits.max_message_bytes {
                 Frame::Oversized(Vec::new())
             } else {
-                Frame::Whole(0..message.len())
+                Frame::Whole(0..bytes.len())
             };
             let mut deviations = Vec::new();
             let session = &converter.session;
-            let admitted = admit(message, &header, &frame, kind, session, &mut deviations);
+            let transcoded = transcoded.get();
+            let admitted = admit(
+                message,
+                &header,
+                &frame,
+                kind,
+                transcoded,
+                session,
+                &mut deviations,
+            );
             let reading = match admitted {
                 Ok(reading) => reading,
                 Err(refusal) => return Ok(Err(refused(refusal))),
             };
             let warnings = warnings(&deviations);
             let source = Source {
+                bytes,
                 message,
                 header: &header,
                 reading,
-                id: EventId::new(message, header.control_id()),
+                id: EventId::new(bytes, header.control_id()),
                 received: converter.clock.rfc3339(),
                 listener: LISTENER,
                 peer: PEER,
@@ -173,10 +187,12 @@ impl<W: Write> Converter<W> {
         })
     }
 
-    /// The raw value at a place of each message; an empty line where a message does not reach there.
+    /// The raw value at a place (in UTF-8 where the message had to become that) of each message; an empty line where a message does not reach there.
     fn values(&mut self, file: &[u8], path: &Path) -> io::Result<Vec<String>> {
         self.each(file, |converter, message| {
-            let header = match header_of(peek(message)) {
+            let transcoded = OnceLock::new();
+            let (message, payload) = as_text(message, converter.session.charset, &transcoded);
+            let header = match header_of(payload) {
                 Ok((header, Kind::Message)) => header,
                 Ok((_, Kind::Batch)) => return Ok(Err(refused(Refusal::Batch))),
                 Ok((_, Kind::BadDelimiters)) => return Ok(Err(refused(Refusal::BadDelimiters))),

@@ -20,11 +20,13 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod charset;
 pub mod parse;
 pub mod raw;
 pub mod reload;
 pub mod status;
 
+pub use charset::Charset;
 pub use parse::{ConfigError, Overrides, Problem, Source, load};
 pub use reload::needs_restart;
 pub use status::{Answer, StatusTable, Verdict};
@@ -286,17 +288,6 @@ pub struct CharsetPolicy {
     pub force: Option<Charset>,
     /// Where MSH-18 is silent or wrong and the bytes are not UTF-8.
     pub fallback: Charset,
-}
-
-/// Character sets that text can be carried in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Charset {
-    /// US-ASCII.
-    Ascii,
-    /// UTF-8.
-    Utf8,
-    /// ISO 8859-1, where every byte is the code point of the same number.
-    Latin1,
 }
 
 /// The admin server.

@@ -65,9 +65,7 @@ impl Route {
             Format::CloudEventsBinary => source.push_headers(head),
             Format::Raw => {
                 head.extend_from_slice(b"Content-Type: application/hl7-v2; charset=");
-                head.extend_from_slice(
-                    crate::hl7::charset::name(source.reading.charset).as_bytes(),
-                );
+                head.extend_from_slice(source.reading.charset.name().as_bytes());
                 head.extend_from_slice(b"\r\n");
             }
         }

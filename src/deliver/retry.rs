@@ -127,8 +127,8 @@ impl Delivery {
         } = space;
         let (body, length) = match app.route.shape() {
             None => (
-                Body::Whole(exchange.source.message),
-                exchange.source.message.len() as u64,
+                Body::Whole(exchange.source.bytes),
+                exchange.source.bytes.len() as u64,
             ),
             Some(shape) => {
                 let limit = if app.remote.is_some() {

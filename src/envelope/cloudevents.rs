@@ -4,7 +4,7 @@ use super::Warning;
 use super::json::{Text, push_base64};
 use super::segments::Walker;
 use crate::hl7::Header;
-use crate::hl7::charset::{self, Reading};
+use crate::hl7::charset::Reading;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode};
 use twox_hash::XxHash3_128;
 
@@ -83,6 +83,8 @@ impl std::fmt::Debug for EventId<'_> {
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
     /// The frame's data.
+    pub bytes: &'a [u8],
+    /// The message in a set that can be taken apart: the frame's data, or UTF-8 for most character sets.
     pub message: &'a [u8],
     /// Its header.
     pub header: &'a Header<'a>,
@@ -195,7 +197,7 @@ impl<'a> Envelope<'a> {
         Self {
             source,
             shape,
-            text: Text::new(source.reading.is_utf8),
+            text: Text::new(source.reading.charset),
             stage: Stage::Attributes,
         }
     }
@@ -265,9 +267,14 @@ impl<'a> Envelope<'a> {
     }
 
     fn raw(&self, out: &mut Vec<u8>, at: usize) -> Stage<'a> {
-        let message = self.source.message;
+        let as_bytes = self.source.reading.needs_bytes;
+        let message = if as_bytes {
+            self.source.bytes
+        } else {
+            self.source.message
+        };
         let end = message.len().min(at + PIECE);
-        if self.source.reading.needs_bytes {
+        if as_bytes {
             push_base64(out, &message[at..end]);
         } else {
             self.text.push(out, &message[at..end]);
@@ -282,7 +289,7 @@ impl<'a> Envelope<'a> {
     fn middle(&self, out: &mut Vec<u8>) -> Stage<'a> {
         let header = self.source.header;
         out.extend_from_slice(b"\"charset\":\"");
-        out.extend_from_slice(charset::name(self.source.reading.charset).as_bytes());
+        out.extend_from_slice(self.source.reading.charset.name().as_bytes());
         let structure = header.component(9, 3);
         if !structure.is_empty() {
             out.extend_from_slice(b"\",\"structure\":\"");

@@ -9,8 +9,11 @@
 
 use super::json::Text;
 use super::sink::Sink;
+use crate::config::Charset;
+use crate::hl7::encoding;
 use crate::hl7::escape::{Token, next_token, unhex};
 use crate::hl7::scan::{Fields, Needles, Scanner};
+use crate::hl7::switch::Switch;
 use crate::hl7::{Delimiters, Header, Terminator};
 
 /// Values are written in pieces of this size, so that the buffer's limit is kept.
@@ -351,7 +354,18 @@ fn unescape_some(out: &mut Vec<u8>, value: &[u8], rules: &Rules) -> usize {
             }
             Token::Text(plain) => text.push(out, plain),
             Token::Delimiter(byte) => text.push_byte(out, byte),
-            Token::Kept(sequence) => text.push(out, sequence),
+            Token::Kept(sequence) => {
+                // Only where a value is short enough to be read at once.
+                let switch = Switch::of(sequence).filter(|_| value.len() <= PIECE);
+                if let Some((characters, after)) =
+                    switch.and_then(|switch| switched(after, switch, rules))
+                {
+                    Text::new(Charset::Utf8).push(out, characters.as_bytes());
+                    rest = after;
+                    continue;
+                }
+                text.push(out, sequence);
+            }
             Token::Hex(digits) => push_hex(out, digits, &rest[..rest.len() - after.len()], *text),
         }
         rest = after;
@@ -359,12 +373,53 @@ fn unescape_some(out: &mut Vec<u8>, value: &[u8], rules: &Rules) -> usize {
     value.len()
 }
 
+/// What is behind a switch to another set, in UTF-8, up to the next switch, and what is left of the value. `None` where it cannot be
+/// read: then all of it stays as it is written.
+fn switched<'a>(mut rest: &'a [u8], switch: Switch, rules: &Rules) -> Option<(String, &'a [u8])> {
+    let mut read = String::new();
+    let mut coded = Vec::new();
+    while let Some((token, after)) = next_token(rest, &rules.delimiters) {
+        match token {
+            Token::Text(plain) => push_as_it_came(&mut coded, plain, rules.text)?,
+            // Where each byte below 0x7F is half of a character, a delimiter is none.
+            Token::Delimiter(_) if !switch.keeps_ascii() => return None,
+            Token::Delimiter(byte) => {
+                read += &switch.decode(&std::mem::take(&mut coded))?;
+                read.push(char::from(byte));
+            }
+            Token::Hex(digits) => coded.extend(unhex(digits)),
+            Token::Kept(next) if Switch::is_back(next) => {
+                rest = after;
+                break;
+            }
+            Token::Kept(next) if Switch::of(next).is_some() => break,
+            Token::Kept(command) if !command.is_ascii() => return None,
+            Token::Kept(command) => {
+                read += &switch.decode(&std::mem::take(&mut coded))?;
+                read += std::str::from_utf8(command).ok()?;
+            }
+        }
+        rest = after;
+    }
+    read += &switch.decode(&coded)?;
+    (!read.is_empty()).then_some((read, rest))
+}
+
+/// The bytes that a piece of text had in the message.
+fn push_as_it_came(coded: &mut Vec<u8>, plain: &[u8], text: Text) -> Option<()> {
+    if plain.is_ascii() || !text.is_utf8() {
+        coded.extend_from_slice(plain);
+        return Some(());
+    }
+    let plain = std::str::from_utf8(plain).ok()?;
+    let is_of_bytes = encoding::is_foreign(text.charset()) && text.charset() != Charset::Utf16;
+    (is_of_bytes && encoding::encode_into(coded, text.charset(), plain)).then_some(())
+}
+
 /// `\X..\`: the characters that the bytes are, or the sequence itself where they are none.
 fn push_hex(out: &mut Vec<u8>, digits: &[u8], sequence: &[u8], text: Text) {
     let bytes: Vec<u8> = unhex(digits).collect();
-    if text.is_utf8() && std::str::from_utf8(&bytes).is_err() {
+    if !text.push_coded(out, &bytes) {
         text.push(out, sequence);
-    } else {
-        text.push(out, &bytes);
     }
 }

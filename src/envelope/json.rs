@@ -1,5 +1,7 @@
 //! JSON strings from HL7 bytes.
 
+use crate::config::Charset;
+use crate::hl7::encoding;
 use crate::hl7::scan::{Needles, Scanner};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,14 +11,18 @@ use base64::engine::general_purpose::STANDARD;
 pub struct Text {
     /// They are valid UTF-8; otherwise each is the code point of its number (ISO 8859-1).
     utf8: bool,
+    /// What the message was in before.
+    charset: Charset,
     needles: Needles<2>,
 }
 
 impl Text {
-    /// For bytes that are valid UTF-8 (`true`) or ISO 8859-1 (`false`).
-    pub fn new(utf8: bool) -> Self {
+    /// For a message in this set: valid UTF-8 by now, or ISO 8859-1 as it came.
+    pub fn new(charset: Charset) -> Self {
+        let utf8 = charset != Charset::Latin1;
         Self {
             utf8,
+            charset,
             needles: Needles::new(b'"', [b'\\']).control().high(!utf8),
         }
     }
@@ -24,6 +30,24 @@ impl Text {
     /// Whether the bytes are UTF-8.
     pub fn is_utf8(&self) -> bool {
         self.utf8
+    }
+
+    /// What the message was in before it was text.
+    pub fn charset(&self) -> Charset {
+        self.charset
+    }
+
+    /// Appends bytes of the message's own set that were written as digits; `false`, and nothing, where they are no characters.
+    pub fn push_coded(&self, out: &mut Vec<u8>, bytes: &[u8]) -> bool {
+        if encoding::is_foreign(self.charset) {
+            let text = encoding::decode(self.charset, bytes);
+            return text.map(|text| self.push(out, text.as_bytes())).is_some();
+        }
+        let is_text = !self.utf8 || std::str::from_utf8(bytes).is_ok();
+        if is_text {
+            self.push(out, bytes);
+        }
+        is_text
     }
 
     /// Appends `bytes` as the inside of a JSON string.
@@ -76,7 +100,7 @@ mod tests {
         #[test]
         fn serde_json_reads_back_the_same_characters(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut out = vec![b'"'];
-            Text::new(false).push(&mut out, &bytes);
+            Text::new(Charset::Latin1).push(&mut out, &bytes);
             out.push(b'"');
             let text: String = serde_json::from_slice(&out).unwrap();
             prop_assert_eq!(text, bytes.iter().map(|byte| char::from(*byte)).collect::<String>());
@@ -85,7 +109,7 @@ mod tests {
         #[test]
         fn utf8_stays_as_it_is(text in ".*") {
             let mut out = vec![b'"'];
-            Text::new(true).push(&mut out, text.as_bytes());
+            Text::new(Charset::Utf8).push(&mut out, text.as_bytes());
             out.push(b'"');
             prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
         }

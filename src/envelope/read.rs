@@ -6,7 +6,8 @@
 
 use crate::config::Charset;
 use crate::hl7::escape::{self, Token, next_token, unhex};
-use crate::hl7::{Delimiters, charset};
+use crate::hl7::switch::{self, Switch};
+use crate::hl7::{Delimiters, encoding};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
@@ -62,11 +63,7 @@ pub fn to_er7(json: &[u8]) -> Result<Vec<u8>, BadEnvelope> {
             .map_err(|_| shape("rawbase64", "base64"));
     }
     if let Some(raw) = data.get("raw") {
-        let mut out = Vec::new();
-        push_text(&mut out, string(raw, || "raw".into())?, set, || {
-            "raw".into()
-        })?;
-        return Ok(out);
+        return encoded(string(raw, || "raw".into())?, set, || "raw".into());
     }
     let segments = data
         .get("segments")
@@ -76,23 +73,27 @@ pub fn to_er7(json: &[u8]) -> Result<Vec<u8>, BadEnvelope> {
         .ok_or_else(|| shape("segments", "a list"))?;
     let delimiters = data_delimiters(data)?;
     let writer = Writer { delimiters, set };
+    // In UTF-8 as long as there are delimiters to be put between: a byte of another set may look like one.
     let mut out = Vec::new();
     for (number, segment) in segments.iter().enumerate() {
         writer.segment(&mut out, segment, number)?;
         out.push(b'\r');
     }
-    Ok(out)
+    let text = String::from_utf8(out).map_err(|_| shape("segments", "text"))?;
+    encoded(&text, set, || "segments".into())
 }
 
 fn data_charset(data: &Value) -> Result<Charset, BadEnvelope> {
     let Some(value) = data.get("charset") else {
         return Ok(Charset::Utf8);
     };
-    let all = [Charset::Ascii, Charset::Utf8, Charset::Latin1];
-    let named = all
-        .into_iter()
-        .find(|set| value.as_str() == Some(charset::name(*set)));
-    named.ok_or_else(|| shape("charset", "ASCII, UTF-8 or ISO-8859-1"))
+    let named = Charset::all().find(|set| value.as_str() == Some(set.name()));
+    named.ok_or_else(|| {
+        shape(
+            "charset",
+            "a character set as an envelope names it, like UTF-8",
+        )
+    })
 }
 
 fn data_delimiters(data: &Value) -> Result<Delimiters, BadEnvelope> {
@@ -120,28 +121,19 @@ fn string(value: &Value, key: impl Fn() -> String) -> Result<&str, BadEnvelope> 
     })
 }
 
-fn push_text(
-    out: &mut Vec<u8>,
-    text: &str,
-    set: Charset,
-    key: impl Fn() -> String,
-) -> Result<(), BadEnvelope> {
-    if set == Charset::Utf8 || text.is_ascii() {
-        out.extend_from_slice(text.as_bytes());
-        return Ok(());
+/// Text in its set; UTF-16 with its high byte first and a mark, so that it can be told.
+fn encoded(text: &str, set: Charset, key: impl Fn() -> String) -> Result<Vec<u8>, BadEnvelope> {
+    let mut out = Vec::with_capacity(text.len());
+    if set == Charset::Utf16 {
+        out.extend_from_slice(encoding::UTF16_MARK);
     }
-    for c in text.chars() {
-        match u8::try_from(u32::from(c)) {
-            Ok(byte) if set == Charset::Latin1 || byte.is_ascii() => out.push(byte),
-            _ => {
-                return Err(BadEnvelope::Charset {
-                    key: key(),
-                    charset: charset::name(set),
-                });
-            }
-        }
+    match encoding::encode_into(&mut out, set, text) {
+        true => Ok(out),
+        false => Err(BadEnvelope::Charset {
+            key: key(),
+            charset: set.name(),
+        }),
     }
-    Ok(())
 }
 
 struct Writer {
@@ -172,7 +164,7 @@ impl Writer {
             ));
         }
         let start = out.len();
-        push_text(out, id, self.set, || format!("{}.id", key()))?;
+        self.text(out, id, &|| format!("{}.id", key()))?;
         let is_header = matches!(id, "MSH" | "BHS" | "FHS");
         let no_fields = Map::new();
         let fields = match segment.get("fields") {
@@ -195,7 +187,7 @@ impl Writer {
             {
                 return Err(shape(&key(), "no CR and no field separator"));
             }
-            push_text(out, second, self.set, key)?;
+            self.text(out, second, &key)?;
         }
         for (field, value) in all {
             let key = || format!("segments[{number}].fields[\"{field}\"]");
@@ -260,10 +252,11 @@ impl Writer {
     ) -> Result<(), BadEnvelope> {
         let text = string(value, key)?;
         let mut plain = Vec::new();
-        if self.set == Charset::Ascii && self.delimiters.escape.is_some() {
+        if self.delimiters.escape.is_some() {
+            // What the set does not have is written in digits.
             plain.extend_from_slice(text.as_bytes());
         } else {
-            push_text(&mut plain, text, self.set, key)?;
+            self.text(&mut plain, text, key)?;
         }
         if self.delimiters.escape.is_none() {
             // Nothing can be escaped, so nothing may need it.
@@ -282,10 +275,11 @@ impl Writer {
         let mut rest = plain.as_slice();
         while let Some((token, after)) = next_token(rest, &self.delimiters) {
             let written = &rest[..rest.len() - after.len()];
-            if self.stands(token, written) {
-                out.extend_from_slice(written);
+            let written = std::str::from_utf8(written).unwrap_or_default();
+            if self.stands(token, written.as_bytes()) {
+                out.extend_from_slice(written.as_bytes());
             } else {
-                self.escaped(out, written);
+                self.escaped(out, written, key)?;
             }
             rest = after;
         }
@@ -295,10 +289,15 @@ impl Writer {
     /// Whether this came from a sequence that reading kept, and not from an escaped escape character.
     fn stands(&self, token: Token<'_>, sequence: &[u8]) -> bool {
         let kept = match token {
-            Token::Kept(sequence) => escape::is_command(sequence),
+            // A switch that reading kept had nothing behind it that it could read: it must not get something now.
+            Token::Kept(sequence) => escape::is_command(sequence) && Switch::of(sequence).is_none(),
             Token::Hex(digits) => {
                 let bytes: Vec<u8> = unhex(digits).collect();
-                self.set != Charset::Latin1 && std::str::from_utf8(&bytes).is_err()
+                match self.set {
+                    // Of a set without such bytes, they are taken for UTF-8.
+                    Charset::Ascii => encoding::decode(Charset::Utf8, &bytes).is_none(),
+                    set => encoding::decode(set, &bytes).is_none(),
+                }
             }
             Token::Text(_) | Token::Delimiter(_) => false,
         };
@@ -310,24 +309,90 @@ impl Writer {
         kept && body.iter().all(plain)
     }
 
-    /// What ASCII does not have is written as hex, which is how an envelope reads it in a message of plain ASCII.
-    fn escaped(&self, out: &mut Vec<u8>, bytes: &[u8]) {
-        for run in bytes.chunk_by(|a, b| a.is_ascii() == b.is_ascii()) {
-            let (Some(escape), Some(0x80..)) = (self.delimiters.escape, run.first()) else {
-                escape::escape_into(out, run, &self.delimiters);
-                continue;
-            };
-            if self.set != Charset::Ascii {
-                out.extend_from_slice(run);
-                continue;
+    /// Text that is no sequence. What the set does not have is written in digits: of UTF-8 in a message of plain ASCII, which is how
+    /// an envelope reads it there, else of another set behind a switch to it.
+    fn escaped(
+        &self,
+        out: &mut Vec<u8>,
+        text: &str,
+        key: &dyn Fn() -> String,
+    ) -> Result<(), BadEnvelope> {
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let fits = self.has(first);
+            let end = rest.find(|c| self.has(c) != fits).unwrap_or(rest.len());
+            let (run, after) = rest.split_at(end);
+            rest = after;
+            match self.delimiters.escape {
+                Some(escape) if !fits => self.coded(out, escape, run, key)?,
+                _ => escape::escape_into(out, run.as_bytes(), &self.delimiters),
             }
-            out.extend_from_slice(&[escape, b'X']);
-            for byte in run {
-                let digit = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble)];
-                out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
-            }
-            out.push(escape);
         }
+        Ok(())
+    }
+
+    fn coded(
+        &self,
+        out: &mut Vec<u8>,
+        escape: u8,
+        run: &str,
+        key: &dyn Fn() -> String,
+    ) -> Result<(), BadEnvelope> {
+        if self.set == Charset::Ascii {
+            out.extend_from_slice(&[escape, b'X']);
+            out.extend(hex(run.as_bytes()));
+            out.push(escape);
+            return Ok(());
+        }
+        let mut put = |body: &[u8]| {
+            out.push(escape);
+            out.extend_from_slice(body);
+            out.push(escape);
+        };
+        let mut rest = run;
+        while !rest.is_empty() {
+            // As much at once as one set has.
+            let ends = rest.char_indices().map(|(at, c)| at + c.len_utf8());
+            let parts = ends.rev().filter_map(|end| rest.split_at_checked(end));
+            let found = parts
+                .into_iter()
+                .find_map(|(part, after)| Some((Switch::encode(part)?, after)));
+            let ((switch, bytes), after) = found.ok_or_else(|| BadEnvelope::Charset {
+                key: key(),
+                charset: self.set.name(),
+            })?;
+            put(switch.body);
+            put(&[b"X", &hex(&bytes)[..]].concat());
+            rest = after;
+        }
+        put(switch::BACK);
+        Ok(())
+    }
+
+    /// Whether the set has a character.
+    fn has(&self, c: char) -> bool {
+        let mut utf8 = [0; 4];
+        c.is_ascii()
+            || matches!(self.set, Charset::Utf8 | Charset::Utf16)
+            || self.set != Charset::Ascii
+                && encoding::encode_into(&mut Vec::new(), self.set, c.encode_utf8(&mut utf8))
+    }
+
+    /// Text in which nothing can be escaped.
+    fn text(
+        &self,
+        out: &mut Vec<u8>,
+        text: &str,
+        key: &dyn Fn() -> String,
+    ) -> Result<(), BadEnvelope> {
+        if !text.chars().all(|c| self.has(c)) {
+            return Err(BadEnvelope::Charset {
+                key: key(),
+                charset: self.set.name(),
+            });
+        }
+        out.extend_from_slice(text.as_bytes());
+        Ok(())
     }
 
     fn delimiter(
@@ -348,6 +413,15 @@ impl Writer {
         })?);
         Ok(())
     }
+}
+
+/// Two digits a byte.
+fn hex(bytes: &[u8]) -> Vec<u8> {
+    let digit = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble)];
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 fn object(value: &Value, key: impl Fn() -> String) -> Result<&Map<String, Value>, BadEnvelope> {
@@ -425,7 +499,12 @@ mod tests {
         assert_eq!(value("ASCII", "caf\u{e9}").unwrap(), "NTE|caf\\XC3A9\\\r");
         assert_eq!(value("ISO-8859-1", "caf\u{e9}").unwrap(), "NTE|caf\u{e9}\r");
         assert_eq!(
-            value("ISO-8859-1", "\u{20ac}").unwrap_err(),
+            value("ISO-8859-1", "Dr. Иван").unwrap(),
+            "NTE|Dr. \\C2D4C\\\\XB8D2D0DD\\\\C2842\\\r"
+        );
+        assert_eq!(value("Big5", "許|").unwrap(), "NTE|\u{b3}\\\\F\\\r");
+        assert_eq!(
+            value("ISO-8859-1", "\u{1f600}").unwrap_err(),
             "segments[0].fields[\"1\"][0]: holds a character that ISO-8859-1 does not have"
         );
     }

@@ -240,6 +240,7 @@ impl<'a> Walker<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Charset;
     use crate::hl7::{Payload, peek};
     use proptest::prelude::*;
     use serde_json::{Value, json};
@@ -248,7 +249,8 @@ mod tests {
         let Payload::V2(header) = peek(message) else {
             panic!("not v2")
         };
-        let mut walker = Walker::new(message, &header, Text::new(utf8));
+        let charset = if utf8 { Charset::Utf8 } else { Charset::Latin1 };
+        let mut walker = Walker::new(message, &header, Text::new(charset));
         let mut all = vec![b'['];
         let mut piece = Vec::new();
         loop {
@@ -313,6 +315,21 @@ mod tests {
             {"id":"JUNK","fields":{}},
         ]);
         assert_eq!(segments(message, true, usize::MAX), expected);
+    }
+
+    /// A switch to another set is read, up to the next; what cannot be read stays as it is written.
+    #[test]
+    fn another_set_in_a_part_of_a_value() {
+        let message = b"MSH|^~\\&|A\rPID|\\C2D46\\\xcd\xdf\\C2842\\ \xe9|\\M2442\\\\X3B33\\ED\\.br\\;3|\\C2D46\\\xd2^\\C2D4C\\|\\C2842\\";
+        let latin1 = &segments(message, false, usize::MAX)[1]["fields"];
+        assert_eq!(
+            latin1,
+            &json!({"1":[{"1":"Νί é"}],"2":[{"1":"山田\\.br\\山"}],
+                "3":[{"1":"\\C2D46\\\u{d2}","2":"\\C2D4C\\"}],"4":[{"1":"\\C2842\\"}]})
+        );
+        let utf8 = "MSH|^~\\&|A\rPID|\\C2D46\\\\XCDDF\\|\\C2D46\\é";
+        let utf8 = &segments(utf8.as_bytes(), true, usize::MAX)[1]["fields"];
+        assert_eq!(utf8, &json!({"1":[{"1":"Νί"}],"2":[{"1":"\\C2D46\\é"}]}));
     }
 
     #[test]

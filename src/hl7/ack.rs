@@ -9,9 +9,9 @@
 //!
 //! A positive code comes only from [`Verdict::Accepted`], and [`code`] is the one place that says so.
 
+use super::escape;
 use super::header::{Delimiters, Header, parse_version};
 use super::path::Path;
-use super::{charset, escape};
 use crate::config::Charset;
 use crate::telemetry::labels::{AckLabel, Label as _};
 
@@ -129,7 +129,8 @@ pub struct Ack<'a> {
     pub control_id: &'a [u8],
     /// MSH-12 where the message has none.
     pub default_version: &'a str,
-    /// The message's character set: the answer is in the same one.
+    /// The message's character set: the answer is in the same one. It is written in UTF-8 where the message had to become UTF-8
+    /// to be read, and then the caller turns it into the set.
     pub charset: Charset,
     /// Whether MSH-18 of the message names that set, so that it can be said again.
     pub echo_charset: bool,
@@ -215,9 +216,10 @@ impl Ack<'_> {
             put(15, b"NE");
             put(16, b"NE");
         }
+        let is_to_be_said = !matches!(self.charset, Charset::Ascii | Charset::Latin1);
         // MSH-18 where the message said one, or where the answer needs one to be read.
-        if !header.field(18).is_empty() || self.charset == Charset::Utf8 && !self.is_ascii() {
-            let own = charset::table_0211(self.charset).as_bytes();
+        if !header.field(18).is_empty() || is_to_be_said && !self.is_ascii() {
+            let own = self.charset.table_0211().as_bytes();
             let echo = self.echo_charset && !header.field(18).is_empty();
             put(18, if echo { header.field(18) } else { own });
         }
@@ -331,7 +333,6 @@ impl Ack<'_> {
         let mut utf8 = [0; 4];
         for c in text.chars().take(limit) {
             match self.charset {
-                Charset::Utf8 => escape::escape_into(out, c.encode_utf8(&mut utf8).as_bytes(), d),
                 Charset::Latin1 => match u8::try_from(u32::from(c)) {
                     Ok(high) if high >= 0x80 => out.push(high),
                     Ok(byte) => escape::escape_into(out, &[byte], d),
@@ -339,6 +340,8 @@ impl Ack<'_> {
                 },
                 Charset::Ascii if c.is_ascii() => escape::escape_into(out, &[c as u8], d),
                 Charset::Ascii => out.push(b'?'),
+                // Of UTF-8, and of what becomes another set when it is whole.
+                _ => escape::escape_into(out, c.encode_utf8(&mut utf8).as_bytes(), d),
             }
         }
     }

@@ -125,6 +125,21 @@ impl Delimiters {
     }
 }
 
+impl<'a> Payload<'a> {
+    /// Its header, if it has one.
+    pub fn header(&self) -> Option<&Header<'a>> {
+        match self {
+            Self::V2(header) | Self::Batch(header) | Self::BadDelimiters(header) => Some(header),
+            Self::Xml | Self::Other => None,
+        }
+    }
+
+    /// MSH-10 of a message, or BHS-11 of a batch, verbatim; empty where there is none.
+    pub fn control_id(&self) -> &'a [u8] {
+        self.header().map_or(&[], Header::control_id)
+    }
+}
+
 impl<'a> Header<'a> {
     /// MSH-*n*, raw: not unescaped, not trimmed. Empty where absent.
     pub fn field(&self, number: usize) -> &'a [u8] {

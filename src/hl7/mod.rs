@@ -12,6 +12,7 @@
 
 pub mod ack;
 pub mod charset;
+pub mod encoding;
 pub mod escape;
 pub mod header;
 pub mod index;
@@ -20,6 +21,7 @@ pub mod own_ack;
 pub mod path;
 pub mod scan;
 pub mod split;
+pub mod switch;
 
 pub use header::{Delimiters, Header, Payload, Terminator, peek};
 pub use index::Index;

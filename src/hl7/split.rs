@@ -1,11 +1,16 @@
 //! Takes a file apart into messages: one message, several under each other, or several MLLP blocks in a row.
 
+use super::encoding;
 use super::header::{Payload, peek};
 use memchr::memmem;
 use std::ops::Range;
 
 /// Where each message of a file stands. Blank lines between messages, and block characters around them, belong to none.
 pub fn messages(file: &[u8]) -> Vec<Range<usize>> {
+    // Two bytes a character: what is looked for below does not stand in it. It is taken whole.
+    if encoding::looks_like_utf16(file) {
+        return std::iter::once(0..file.len()).collect();
+    }
     let mut starts: Vec<usize> = memmem::find_iter(file, b"MSH")
         .filter(|at| is_start(file, *at))
         .collect();

@@ -4,7 +4,7 @@ use super::frame::Frame;
 use crate::config::{AckMode, Charset, Session};
 use crate::envelope::Warning;
 use crate::hl7::ack::{Fault, Verdict, can_echo};
-use crate::hl7::charset::{self, Reading};
+use crate::hl7::charset::{self, Reading, Transcoded};
 use crate::hl7::{Header, Mode, Payload, Terminator, mode};
 use crate::telemetry::labels::{Deviation, Refusal};
 use memchr::memmem;
@@ -57,6 +57,7 @@ pub fn admit(
     header: &Header<'_>,
     frame: &Frame,
     kind: Kind,
+    transcoded: Option<&Transcoded>,
     session: &Session,
     deviations: &mut Vec<Deviation>,
 ) -> Result<Reading, Refusal> {
@@ -64,7 +65,8 @@ pub fn admit(
     if header.control_id().is_empty() {
         return Err(Refusal::NoControlId);
     }
-    if !can_echo(header.control_id()) {
+    let control_id = header.control_id();
+    if !can_echo(control_id) || transcoded.is_some_and(|text| !text.can_echo(control_id)) {
         return Err(Refusal::BadControlId);
     }
     if matches!(frame, Frame::Oversized(_)) {
@@ -76,7 +78,8 @@ pub fn admit(
     if kind == Kind::Batch || holds_another(message, header) {
         return Err(Refusal::Batch);
     }
-    let reading = charset::read(message, header, session.charset).map_err(|_| Refusal::Charset)?;
+    let reading = charset::read(message, header, session.charset, transcoded)
+        .map_err(|_| Refusal::Charset)?;
     if reading.mismatch {
         deviations.push(Deviation::CharsetMismatch);
     }
@@ -157,7 +160,7 @@ pub fn answer(refusal: Refusal) -> (Verdict, Fault) {
             Verdict::Error,
             Some("MSH-10"),
             102,
-            "MSH-10 holds control characters",
+            "MSH-10 holds characters that cannot be sent back",
         ),
         Refusal::Batch => (
             Verdict::Rejected,
@@ -199,7 +202,11 @@ pub fn warnings(deviations: &[Deviation]) -> Vec<Warning> {
     deviations.iter().filter_map(warning).collect()
 }
 
-/// The charset of an answer to a message that was not read as text.
-pub fn answer_charset(admitted: Result<Reading, Refusal>) -> Charset {
-    admitted.map_or(Charset::Ascii, |reading| reading.charset)
+/// The charset of an answer, also to a message that was refused.
+pub fn answer_charset(
+    admitted: Result<Reading, Refusal>,
+    transcoded: Option<&Transcoded>,
+) -> Charset {
+    let refused = transcoded.map_or(Charset::Ascii, Transcoded::charset);
+    admitted.map_or(refused, |reading| reading.charset)
 }

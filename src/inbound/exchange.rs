@@ -8,11 +8,12 @@ use super::reply::{Reckoning, Reply};
 use super::told::{refused, settle};
 use crate::deliver::{Exchange, Outcome, Space};
 use crate::envelope::{EventId, Source};
+use crate::hl7::charset::as_text;
 use crate::hl7::header::whole_fields;
-use crate::hl7::peek;
 use crate::runtime::Scratch;
 use crate::telemetry::ExchangeRecord;
 use crate::telemetry::labels::{Closed, Deviation, Outcome as Label};
+use std::sync::OnceLock;
 use tokio::time::Instant;
 
 /// Carries one message from its frame to its acknowledgements.
@@ -41,15 +42,17 @@ pub async fn exchange<'m>(
     } = scratch;
     let mut record = ExchangeRecord::begin(&shared.metrics, started);
     shared.metrics.last_message.set(clock.tick());
-    let message = match frame {
+    let bytes = match frame {
         Frame::Whole(range) => &input[range.clone()],
         Frame::Oversized(head) => whole_fields(head),
     };
 
-    let (header, kind) = match header_of(peek(message)) {
+    let transcoded = OnceLock::new();
+    let (message, payload) = as_text(bytes, live.session.charset, &transcoded);
+    let (header, kind) = match header_of(payload) {
         Ok(known) => known,
         Err(reason) => {
-            shared.refused(reason, peer, message.len());
+            shared.refused(reason, peer, bytes.len());
             record.unanswered(Label::Rejected);
             return Reply::Close(Closed::NotHl7);
         }
@@ -60,16 +63,20 @@ pub async fn exchange<'m>(
         return Reply::Nothing;
     }
     let mode = mode(&header, &live.session, deviations);
-    let admitted = admit(message, &header, frame, kind, &live.session, deviations);
+    let transcoded = transcoded.get();
+    let session = &live.session;
+    let admitted = admit(
+        message, &header, frame, kind, transcoded, session, deviations,
+    );
     let bounds = live.session.duplicates.as_ref();
     let mut remember = None;
     let told = match admitted {
         Err(reason) => {
-            shared.refused(reason, peer, message.len());
+            shared.refused(reason, peer, bytes.len());
             Some(refused(reason))
         }
         Ok(reading) => {
-            let id = EventId::new(message, header.control_id());
+            let id = EventId::new(bytes, header.control_id());
             let deadline = started + live.session.ack.deadline;
             let key = duplicates::key(id.hash(), framing);
             let recall = shared.window.recall(key, bounds, alarm, deadline);
@@ -81,6 +88,7 @@ pub async fn exchange<'m>(
                 Recall::StillThere => duplicates::still_there(),
                 Recall::Deliver(ticket) => {
                     let source = Source {
+                        bytes,
                         message,
                         header: &header,
                         reading,
@@ -121,6 +129,8 @@ pub async fn exchange<'m>(
         mode,
         header: &header,
         admitted,
+        bytes,
+        transcoded,
         framing,
         shared,
         live,

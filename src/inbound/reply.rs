@@ -5,7 +5,8 @@ use super::shared::{Live, Shared};
 use super::told::{Told, Written};
 use crate::config::Framing;
 use crate::hl7::ack::{Ack, Kind, code};
-use crate::hl7::charset::Reading;
+use crate::hl7::charset::{Reading, Transcoded};
+use crate::hl7::encoding;
 use crate::hl7::{Header, Mode};
 use crate::mllp::frame_into;
 use crate::runtime::Clock;
@@ -34,6 +35,10 @@ pub struct Reckoning<'a> {
     pub header: &'a Header<'a>,
     /// How the message was read, or why it was not.
     pub admitted: Result<Reading, Refusal>,
+    /// The message as it came.
+    pub bytes: &'a [u8],
+    /// The same as text, where it had to become that first.
+    pub transcoded: Option<&'a Transcoded>,
     /// The connection's block characters.
     pub framing: Framing,
     /// The listener.
@@ -74,8 +79,20 @@ impl Reckoning<'_> {
         }
     }
 
-    /// An acknowledgement of our own making.
+    /// An acknowledgement of our own making, in the message's character set.
     fn made(&self, kind: Kind, out: &mut Vec<u8>) {
+        let Some(transcoded) = self.transcoded else {
+            return self.ack(kind, out);
+        };
+        let mut text = Vec::new();
+        self.ack(kind, &mut text);
+        let text = String::from_utf8_lossy(&text);
+        let Framing { start, end, .. } = self.framing;
+        let charset = transcoded.charset();
+        encoding::answer_into(out, charset, self.bytes, &text, &[start, end]);
+    }
+
+    fn ack(&self, kind: Kind, out: &mut Vec<u8>) {
         let ack = Ack {
             header: self.header,
             kind,
@@ -85,7 +102,7 @@ impl Reckoning<'_> {
             time: self.clock.hl7(),
             control_id: &self.shared.control_ids.next(),
             default_version: &self.live.session.ack.default_version,
-            charset: answer_charset(self.admitted),
+            charset: answer_charset(self.admitted, self.transcoded),
             echo_charset: match self.admitted {
                 Ok(reading) => reading.named,
                 Err(reason) => reason != Refusal::Charset,

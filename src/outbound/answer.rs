@@ -1,12 +1,14 @@
 //! An acknowledgement as it came from a server: whose it is (MSA-2), what it says (MSA-1), and what it finds fault with (ERR).
 
 use super::error::{BadAnswer, ControlId};
+use crate::hl7::charset::{AS_IT_SAYS, as_text};
 use crate::hl7::escape;
 use crate::hl7::index::Segment;
 use crate::hl7::path::Path;
-use crate::hl7::{Delimiters, Index, Payload, peek};
+use crate::hl7::{Delimiters, Index, Payload};
 use crate::mllp::Deviation;
 use std::fmt;
+use std::sync::OnceLock;
 
 /// MLLP Release 2 commit blocks hold one byte.
 const COMMIT_ACK: u8 = 0x06;
@@ -120,10 +122,11 @@ impl Answer {
 
     /// What is wrong, as far as the server says.
     pub fn fault(&self) -> Option<Fault> {
-        let Payload::V2(header) = peek(&self.bytes) else {
+        let transcoded = OnceLock::new();
+        let (message, Payload::V2(header)) = as_text(&self.bytes, AS_IT_SAYS, &transcoded) else {
             return None;
         };
-        let index = Index::new(&self.bytes, &header);
+        let index = Index::new(message, &header);
         let delimiters = header.delimiters;
         let msa3 = index.first(b"MSA").and_then(|msa| msa.field(3));
         let msa3 = || text(msa3.unwrap_or_default(), &delimiters);
@@ -173,13 +176,15 @@ fn text(field: &[u8], delimiters: &Delimiters) -> String {
 }
 
 fn read(bytes: &[u8], control_id: &[u8]) -> Result<Code, BadAnswer> {
-    let header = match (bytes, peek(bytes)) {
+    let transcoded = OnceLock::new();
+    let (text, payload) = as_text(bytes, AS_IT_SAYS, &transcoded);
+    let header = match (bytes, payload) {
         (_, Payload::V2(header)) => header,
         ([COMMIT_ACK], _) => return Err(BadAnswer::Commit("ACK")),
         ([COMMIT_NAK], _) => return Err(BadAnswer::Commit("NAK")),
         _ => return Err(BadAnswer::NotHl7),
     };
-    let index = Index::new(bytes, &header);
+    let index = Index::new(text, &header);
     let msa = index.first(b"MSA").ok_or(BadAnswer::NoMsa)?;
     let answered = msa.field(2).unwrap_or_default();
     // Whose answer it is comes first: what it says is of interest only to the message that it answers.

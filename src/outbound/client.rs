@@ -6,13 +6,15 @@
 use super::answer::Answer;
 use super::error::{BadAnswer, Error, Stage};
 use super::expect::{self, Next};
+use crate::hl7::charset::{AS_IT_SAYS, as_text};
 use crate::hl7::mode::is_accept_ack;
-use crate::hl7::{Mode, Payload, peek};
+use crate::hl7::{Mode, Payload};
 use crate::mllp::{self, Decoder, Event, More, Wait};
 use crate::net::socket;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
@@ -75,8 +77,10 @@ impl Block {
     /// # Errors
     /// If it holds one of the block characters, [`Error::Unframable`].
     pub fn new(message: &[u8], options: &Options) -> Result<Self, Error> {
-        let (mode, is_last_word) = match peek(message) {
-            Payload::V2(header) => (Mode::of(&header).0, is_accept_ack(message, &header)),
+        let transcoded = OnceLock::new();
+        let (text, payload) = as_text(message, AS_IT_SAYS, &transcoded);
+        let (mode, is_last_word) = match &payload {
+            Payload::V2(header) => (Mode::of(header).0, is_accept_ack(text, header)),
             _ => (Mode::Original, false),
         };
         let first = match is_last_word {
@@ -87,7 +91,7 @@ impl Block {
         mllp::encode(&mut bytes, message, options.start, options.end)?;
         Ok(Self {
             bytes,
-            control_id: control_id(message).into(),
+            control_id: payload.control_id().into(),
             mode,
             first,
         })
@@ -109,16 +113,6 @@ impl fmt::Debug for Block {
         f.debug_struct("Block")
             .field("bytes", &self.bytes.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// MSH-10 of a message, or BHS-11 of a batch, verbatim; empty where there is none.
-pub fn control_id(message: &[u8]) -> &[u8] {
-    match peek(message) {
-        Payload::V2(header) | Payload::Batch(header) | Payload::BadDelimiters(header) => {
-            header.control_id()
-        }
-        Payload::Xml | Payload::Other => &[],
     }
 }
 

@@ -2,13 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use jsonschema::Validator;
 use mllp_bridge::config::{self, Charset, Overrides, Session, Source as ConfigSource};
 use mllp_bridge::envelope::{Envelope, EventId, Shape, Source, read};
-use mllp_bridge::hl7::charset::Reading;
-use mllp_bridge::hl7::{Header, Payload, peek};
+use mllp_bridge::hl7::charset::{Reading, Transcoded, as_text};
+use mllp_bridge::hl7::{Header, Payload};
 use mllp_bridge::inbound::admit::{Kind, admit, warnings};
 use mllp_bridge::inbound::frame::Frame;
 use proptest::prelude::*;
@@ -62,6 +62,7 @@ static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
 
 /// A message that the bridge would deliver, as it would see it.
 struct Admitted<'a> {
+    bytes: &'a [u8],
     message: &'a [u8],
     header: Header<'a>,
     reading: Reading,
@@ -69,8 +70,11 @@ struct Admitted<'a> {
 }
 
 impl<'a> Admitted<'a> {
-    fn new(message: &'a [u8]) -> Option<Self> {
-        let Payload::V2(header) = peek(message) else {
+    fn new(bytes: &'a [u8]) -> Option<Self> {
+        // Lives as long as the test process: there are not many, and they are small.
+        let transcoded: &OnceLock<Transcoded> = Box::leak(Box::default());
+        let (message, payload) = as_text(bytes, SESSION.charset, transcoded);
+        let Payload::V2(header) = payload else {
             return None;
         };
         let mut deviations = Vec::new();
@@ -80,11 +84,13 @@ impl<'a> Admitted<'a> {
             &header,
             &frame,
             Kind::Message,
+            transcoded.get(),
             &SESSION,
             &mut deviations,
         )
         .ok()?;
         Some(Self {
+            bytes,
             message,
             header,
             reading,
@@ -95,10 +101,11 @@ impl<'a> Admitted<'a> {
     /// The envelope's bytes, taken in pieces of about `limit` bytes.
     fn bytes(&self, shape: Shape, limit: usize) -> Vec<u8> {
         let source = Source {
+            bytes: self.bytes,
             message: self.message,
             header: &self.header,
             reading: self.reading,
-            id: EventId::new(self.message, self.header.control_id()),
+            id: EventId::new(self.bytes, self.header.control_id()),
             received: "2026-11-22T10:15:00.000Z",
             listener: "adt",
             peer: "10.1.0.10",
@@ -189,6 +196,11 @@ fn exception_before(
     if no_escape && leaves(segments).iter().any(|value| value.contains('\n')) {
         return Ok(());
     }
+    // Some bytes of Big5 stand for characters that its tables write otherwise or not at all: the exact bytes went along.
+    let read_only = matches!(error, read::BadEnvelope::Charset { .. });
+    if read_only && admitted.reading.needs_bytes {
+        return Ok(());
+    }
     Err(format!("segments do not go back: {error}: {segments}"))
 }
 
@@ -202,7 +214,9 @@ fn exception_after(
 ) -> Result<(), String> {
     let guessed =
         admitted.reading.charset == Charset::Latin1 && again.reading.charset == Charset::Utf8;
-    if guessed {
+    // Bytes that were not in the set that MSH-18 names, for a control character among them that is `\X..\` now.
+    let mended = admitted.reading.mismatch && !again.reading.mismatch;
+    if guessed || mended {
         return Ok(());
     }
     Err(format!(
@@ -283,6 +297,26 @@ fn the_exceptions_are_these() {
         error.to_string(),
         "segments[1].fields[\"1\"][0]: expected no delimiter and no line end in a message that has no escape character"
     );
+    // Two bytes of Hong Kong's Big5 for a character that it is not written with.
+    let read_only =
+        Admitted::new(b"MSH|^~\\&|A|B|C|D|2026||ADT|7|P|2.5||||||BIG-5\rNTE|\x87@\r").unwrap();
+    assert!(read_only.json(WHOLE)["data"]["rawbase64"].is_string());
+    let error = read::to_er7(read_only.json(PARSED).to_string().as_bytes()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "segments[1].fields[\"1\"][0]: holds a character that Big5 does not have"
+    );
+    // UTF-8 with MSH-18 for GB 18030, in which a line end cannot follow these bytes, but an escape character can.
+    let mended = Admitted::new(
+        b"MSH|^~\\&|A|B|C|D|2026||ADT|7|P|2.5||||||GB 18030-2000\rNTE|\xe6\xbc\xa2\n\r",
+    )
+    .unwrap();
+    assert_eq!(mended.reading.charset, Charset::Utf8);
+    let rebuilt = read::to_er7(mended.json(PARSED).to_string().as_bytes()).unwrap();
+    assert_eq!(
+        Admitted::new(&rebuilt).unwrap().reading.charset,
+        Charset::Gb18030
+    );
     // Without MSH-18: A with tilde in ISO 8859-1, then a copyright sign as hex; both as bytes are one e with acute in UTF-8.
     let guessed = Admitted::new(b"MSH|^~\\&|A|B|C|D|2026||ADT|7|P|2.5\rNTE|\xc3\\XA9\\\r").unwrap();
     let rebuilt = read::to_er7(guessed.json(PARSED).to_string().as_bytes()).unwrap();
@@ -322,7 +356,7 @@ fn the_schema_is_strict() {
             value["data"]["rawbase64"] = "TVNIfF5+XCZ8".into()
         }),
         ("/data/charset", |value| {
-            value["data"]["charset"] = "windows-1252".into()
+            value["data"]["charset"] = "UTF-32".into()
         }),
         ("/data/peer/address", |value| {
             value["data"]["peer"]["address"] = "10.1.0.10:4711".into()

@@ -22,13 +22,14 @@ fn body(delimiters: &[u8]) -> impl Strategy<Value = Vec<u8>> + use<> {
     let escape = delimiters.get(3).copied().unwrap_or(b'\\');
     let sequence = prop::sample::select(vec![
         "F", "S", "T", "R", "E", "P", "X41", "XE9", "XC3A9", "X0D", "X", ".br", "H", "Zq", "C2842",
-        "q",
+        "C2D46", "C2D4C", "C2949", "C284A", "M2442", "M242843", "M242943", "XCDDF", "X3B33", "q",
     ]);
     let piece = prop_oneof![
         6 => usual.prop_map(|byte| vec![byte]),
         3 => prop::sample::select(vec!["A", "PID", "MSH", "BHS", "0", "\"\"", " ", "x y"]).prop_map(|text| text.as_bytes().to_vec()),
         2 => prop::sample::select(vec!["\r", "\n", "\r\n", "\rOBX", "\rPID", "\nMSH", "\rBHS"]).prop_map(|text| text.as_bytes().to_vec()),
         2 => sequence.prop_map(move |body| [&[escape], body.as_bytes(), &[escape]].concat()),
+        1 => prop::sample::select(vec![&b"\xb3\x5c"[..], b"\xa4\x7c", b"\x81\x30\x81\x30", b"\x1b$B;3\x1b(B", b"\x1b(J\\", b"\xb1\xe8"]).prop_map(<[u8]>::to_vec),
         1 => prop::sample::select(vec!["é", "ß", "漢", "😀", "\u{85}"]).prop_map(|text| text.as_bytes().to_vec()),
         1 => prop::collection::vec(any::<u8>(), 1..4),
     ];
@@ -44,6 +45,17 @@ pub(crate) fn messages() -> impl Strategy<Value = Vec<u8>> {
         "8859/1",
         "iso-8859-1",
         "8859/15",
+        "8859/2",
+        "8859/6",
+        "8859/9",
+        "windows-1252",
+        "GB 18030-2000",
+        "BIG-5",
+        "KS X 1001",
+        "ISO IR87",
+        "Shift_JIS",
+        "EUC-JP",
+        "UNICODE UTF-16",
     ]);
     let terminator = prop::sample::select(vec!["\r", "\n", "\r\n"]);
     let lead = prop_oneof![9 => Just(""), 1 => Just("\u{feff}"), 1 => Just("\r\n ")];

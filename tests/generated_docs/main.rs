@@ -11,7 +11,7 @@ mod schema;
 
 use std::path::{Path, PathBuf};
 
-use mllp_bridge::config::{Config, Source, load};
+use mllp_bridge::config::{Charset, Config, Source, load};
 use serde_json::{Value, json};
 
 fn repository(path: &str) -> PathBuf {
@@ -84,6 +84,33 @@ fn annotations_are_current() {
     compare(
         path,
         &format!("{before}by `make docs` -->\n{table}<!-- end -->{after}"),
+    );
+}
+
+/// As the annotations' table: the rest of docs/charsets.md is written by hand.
+#[test]
+fn character_sets_are_current() {
+    let path = "docs/charsets.md";
+    let page = std::fs::read_to_string(repository(path)).expect("the page");
+    let (before, rest) = page.split_once("by `make docs` -->\n").expect("a start");
+    let (_, after) = rest.split_once("<!-- end -->").expect("an end");
+    let rows: String = Charset::all()
+        .map(|set| {
+            let table = match set.table_0211() == set.name() && set.name() != "ASCII" {
+                true => "–".to_owned(),
+                false => format!("`{}`", set.table_0211()),
+            };
+            let aliases: Vec<_> = set
+                .aliases()
+                .iter()
+                .map(|name| format!("`{name}`"))
+                .collect();
+            format!("| {table} | `{}` | {} |\n", set.name(), aliases.join(", "))
+        })
+        .collect();
+    compare(
+        path,
+        &format!("{before}by `make docs` -->\n{rows}<!-- end -->{after}"),
     );
 }
 

@@ -210,7 +210,7 @@ fn what_is_not_hl7_is_closed_with_a_counted_reason() {
         b"MSA|AA|1\r",
         b"PID|1||7\rMSH|^~\\&|A|B|C|D|2026||ADT^A01|1|P|2.5\r",
         b"{\"resourceType\":\"Bundle\"}",
-        b"M\0S\0H\0|\0",
+        b"M\0S\0H\0|",
         b"msh|^~\\&|A|B|C|D|2026||ADT^A01|1|P|2.5\r",
     ] {
         closed(data, "not_hl7");

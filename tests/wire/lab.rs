@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use mllp_bridge::config::Charset;
+use mllp_bridge::hl7::encoding;
 use serde_json::Value;
 
 use crate::support::PATIENCE;
@@ -164,13 +166,15 @@ pub(crate) fn raw_bytes(envelope: &Value) -> Vec<u8> {
     let text = data["raw"]
         .as_str()
         .unwrap_or_else(|| panic!("no raw in {envelope}"));
-    if data["charset"] == "ISO-8859-1" {
-        return text
-            .chars()
-            .map(|c| u8::try_from(u32::from(c)).expect("a character of ISO 8859-1"))
-            .collect();
+    let named = data["charset"].as_str().expect("a charset");
+    let (charset, _) = Charset::by_name(named).expect("a charset that is known");
+    let mut bytes = Vec::new();
+    if charset == Charset::Utf16 {
+        bytes.extend_from_slice(encoding::UTF16_MARK);
     }
-    text.as_bytes().to_vec()
+    let all = encoding::encode_into(&mut bytes, charset, text);
+    assert!(all, "{text:?} is not in {named}");
+    bytes
 }
 
 /// Fails unless the next answers have these codes and control IDs, in this order.

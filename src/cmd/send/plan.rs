@@ -1,11 +1,13 @@
 //! What is to be sent: the messages of files, of directories and of standard input, each in its block.
 
-use crate::hl7::{Payload, Terminator, peek, split};
+use crate::hl7::charset::{AS_IT_SAYS, as_text};
+use crate::hl7::{Terminator, split};
 use crate::outbound::{Block, ControlId, Error, Options};
 use anyhow::{Context, bail};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Every message once, in the order in which they are sent.
 #[derive(Debug, Default)]
@@ -114,16 +116,13 @@ impl Plan {
         self.files.push(name.to_owned());
         for (place, range) in messages.into_iter().enumerate() {
             let message = bytes.get(range).unwrap_or_default();
-            let control_id = match peek(message) {
-                Payload::V2(header) | Payload::Batch(header) | Payload::BadDelimiters(header) => {
-                    odd.lf += usize::from(header.terminator != Terminator::Cr);
-                    ControlId::new(header.control_id())
-                }
-                Payload::Xml | Payload::Other => {
-                    odd.no_header += 1;
-                    ControlId::new(b"")
-                }
-            };
+            let transcoded = OnceLock::new();
+            let (_, payload) = as_text(message, AS_IT_SAYS, &transcoded);
+            match payload.header() {
+                Some(header) => odd.lf += usize::from(header.terminator != Terminator::Cr),
+                None => odd.no_header += 1,
+            }
+            let control_id = ControlId::new(payload.control_id());
             self.entries.push(Entry {
                 file,
                 number: place + 1,
@@ -177,10 +176,9 @@ impl Oddities {
 fn holds_messages(bytes: &[u8]) -> bool {
     let first = split::messages(bytes).into_iter().next();
     let message = first.and_then(|range| bytes.get(range)).unwrap_or_default();
-    matches!(
-        peek(message),
-        Payload::V2(_) | Payload::Batch(_) | Payload::BadDelimiters(_)
-    )
+    let transcoded = OnceLock::new();
+    let (_, payload) = as_text(message, AS_IT_SAYS, &transcoded);
+    payload.header().is_some()
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

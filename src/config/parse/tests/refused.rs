@@ -243,7 +243,7 @@ fn rules_of_a_listener() {
         (
             "charset.fallback",
             "ebcdic",
-            "\"ebcdic\": expected a character set: utf-8, iso-8859-1 or ascii",
+            "\"ebcdic\": expected a character set, like utf-8, iso-8859-1 or big5 (docs/charsets.md has them all)",
         ),
     ] {
         let lines = bad(&Source::new().text(with(path, value)));

@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
-use serde_json::json;
 
 use super::{Scalar, ScalarVisitor};
 use crate::config::{AppUrl, Charset, Transport};
@@ -82,49 +81,36 @@ impl fmt::Display for Text {
 }
 
 impl CharsetName {
-    /// Lower-case names; the first of each character set is the one that is written.
-    const NAMES: [(&'static str, Charset); 12] = [
-        ("utf-8", Charset::Utf8),
-        ("utf8", Charset::Utf8),
-        ("unicode utf-8", Charset::Utf8),
-        ("iso-8859-1", Charset::Latin1),
-        ("iso8859-1", Charset::Latin1),
-        ("iso_8859-1", Charset::Latin1),
-        ("8859/1", Charset::Latin1),
-        ("latin1", Charset::Latin1),
-        ("ascii", Charset::Ascii),
-        ("us-ascii", Charset::Ascii),
-        ("usascii", Charset::Ascii),
-        ("iso ir6", Charset::Ascii),
-    ];
+    /// As it is written: in lower case.
+    fn written(charset: Charset) -> String {
+        charset.name().to_ascii_lowercase()
+    }
 }
 
 impl Scalar for CharsetName {
-    const EXPECTED: &'static str = "a character set: utf-8, iso-8859-1 or ascii";
+    const EXPECTED: &'static str =
+        "a character set, like utf-8, iso-8859-1 or big5 (docs/charsets.md has them all)";
 
     fn read(text: &str) -> Result<Self, String> {
-        let name = text.trim().to_ascii_lowercase();
-        let known = Self::NAMES.iter().find(|known| known.0 == name);
-        known
-            .map(|known| Self(known.1))
+        Charset::by_name(text)
+            .map(|(charset, _)| Self(charset))
             .ok_or_else(|| format!("expected {}", Self::EXPECTED))
     }
 
     fn schema() -> Schema {
         // Case does not matter to the bridge; an editor need only offer one spelling of each.
-        let names: Vec<_> = Self::NAMES.iter().map(|known| json!(known.0)).collect();
+        let names: Vec<_> = Charset::all().map(Self::written).collect();
         json_schema!({
             "type": "string",
-            "anyOf": [{ "enum": names }, { "pattern": "[A-Z]" }],
-            "x-type": "`utf-8`, `iso-8859-1` or `ascii`"
+            "anyOf": [{ "enum": names }, { "pattern": "[A-Z/ _]|^[a-z]*[0-9]+$" }],
+            "x-type": "`utf-8`, `iso-8859-1` …, [each of these](charsets.md)"
         })
     }
 }
 
 impl fmt::Display for CharsetName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = Self::NAMES.iter().find(|known| known.1 == self.0);
-        f.write_str(known.map_or("utf-8", |known| known.0))
+        f.write_str(&Self::written(self.0))
     }
 }
 

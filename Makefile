@@ -15,7 +15,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: ci
-ci: fmt-check lint doc deny chart-tools test demo bench-smoke e2e ## Everything that CI runs, in its order
+ci: fmt-check lint doc deny chart-tools test interop demo bench-smoke e2e ## Everything that CI runs, in its order
 
 .PHONY: fmt
 fmt: ## Format the code
@@ -32,6 +32,12 @@ lint: ## Clippy on everything; a warning is an error
 .PHONY: test
 test: ## Unit, integration and doc tests
 	$(CARGO) test --locked --workspace
+
+# The peers are other people's: each is of one version, checked by its hash, under target/interop.
+.PHONY: interop
+interop: ## Other people's MLLP clients and parsers against the bridge: HAPI HL7v2, Python, Node.js
+	@tests/tools/interop.sh
+	INTEROP=required $(CARGO) test --locked --test interop
 
 .PHONY: doc
 doc: ## API docs; a broken link is an error
@@ -66,8 +72,9 @@ manifests: chart-tools ## Write what is made from the chart: manifests/, its REA
 	UPDATE_DOCS=1 $(CARGO) test --locked --test chart generated::generated_
 
 .PHONY: docs
-docs: ## Write the pages that are made from the code: docs/config.md, its schema, the full example
+docs: ## Write the pages that are made from the code: docs/config.md, its schema, the full example, docs/interop.md
 	UPDATE_DOCS=1 $(CARGO) test --locked --test generated_docs
+	UPDATE_DOCS=1 $(CARGO) test --locked --test interop the_page
 
 # The bridge is built alone: beside the tests' dependencies tokio would get its test clock, and be slower.
 .PHONY: bench

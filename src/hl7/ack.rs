@@ -4,7 +4,7 @@
 //! MSH|^~\&|<MSH-5>|<MSH-6>|<MSH-3>|<MSH-4>|<now>||ACK^A01^ACK|<new>|<MSH-11>|<MSH-12>
 //! MSA|AA|<MSH-10 verbatim>
 //! ERR||PID^1^3|101^Required field missing^HL70357|E|||…|…          from 2.5
-//! ERR|PID^1^3^101&Required field missing&HL70357                   before
+//! ERR|PID^1^3^101&Required field missing&HL70357~…                 before: one segment, whose ERR-1 repeats
 //! ```
 //!
 //! A positive code comes only from [`Verdict::Accepted`], and [`code`] is the one place that says so.
@@ -153,12 +153,11 @@ impl Ack<'_> {
         self.msh(out, since_2_5);
         self.msa(out, since_2_5);
         if self.verdict != Verdict::Accepted {
-            for fault in self.faults.iter().take(MAX_ERRORS) {
-                if since_2_5 {
-                    self.err(out, fault)
-                } else {
-                    self.err_before_2_5(out, fault)
-                }
+            let faults = &self.faults[..self.faults.len().min(MAX_ERRORS)];
+            if since_2_5 {
+                faults.iter().for_each(|fault| self.err(out, fault));
+            } else {
+                self.err_before_2_5(out, faults);
             }
         }
         // Fields that are echoed come from an indexed segment and hold no CR. Control bytes they may hold
@@ -256,25 +255,34 @@ impl Ack<'_> {
         out.push(b'\r');
     }
 
-    /// `ERR|<seg>^<seq>^<field>^<code>&<text>&HL70357`
-    fn err_before_2_5(&self, out: &mut Vec<u8>, fault: &Fault) {
+    /// `ERR|<seg>^<seq>^<field>^<code>&<text>&HL70357~…`: before 2.5 an acknowledgement has one ERR segment at most, and its only
+    /// field repeats.
+    fn err_before_2_5(&self, out: &mut Vec<u8>, faults: &[Fault]) {
         let d = &self.header.delimiters;
         let component = d.component.unwrap_or(b'^');
         let subcomponent = d.subcomponent.unwrap_or(b'&');
-        out.extend_from_slice(b"ERR");
-        out.push(d.field);
-        if let Some(place) = &fault.location {
-            out.extend_from_slice(place.segment.as_bytes());
+        for (index, fault) in faults.iter().enumerate() {
+            if index == 0 {
+                out.extend_from_slice(b"ERR");
+                out.push(d.field);
+            } else {
+                out.push(d.repetition.unwrap_or(b'~'));
+            }
+            if let Some(place) = &fault.location {
+                out.extend_from_slice(place.segment.as_bytes());
+                out.push(component);
+                number(out, place.occurrence);
+                out.push(component);
+                number(out, place.field.unwrap_or_default());
+            } else {
+                out.extend_from_slice(&[component, component]);
+            }
             out.push(component);
-            number(out, place.occurrence);
-            out.push(component);
-            number(out, place.field.unwrap_or_default());
-        } else {
-            out.extend_from_slice(&[component, component]);
+            self.condition(out, fault.condition, subcomponent);
         }
-        out.push(component);
-        self.condition(out, fault.condition, subcomponent);
-        out.push(b'\r');
+        if !faults.is_empty() {
+            out.push(b'\r');
+        }
     }
 
     /// `ERR||<location>|<condition>|<severity>|<app code>|||<text>`
@@ -431,6 +439,36 @@ mod tests {
         MSA|AE|ID\T\7 |PID-3 \F\ is empty
         ERR|PID^1^3^101&Required field missing&HL70357
         ");
+    }
+
+    #[test]
+    fn before_2_5_there_is_one_err_segment_which_repeats_its_field() {
+        let faults = vec![fault(), Fault::application("no"), fault()];
+        let answer = |message: &[u8], faults| ack(message, Verdict::Error, faults, Charset::Ascii);
+        for version in ["2.1", "2.2", "2.3", "2.3.1", "2.4"] {
+            let message = format!("MSH|^~\\&|S|F|R|F|2026||ADT^A04|7|P|{version}\r");
+            let answer = answer(message.as_bytes(), &faults);
+            let errors: Vec<&str> = answer.lines().filter(|l| l.starts_with("ERR")).collect();
+            let required = "PID^1^3^101&Required field missing&HL70357";
+            assert_eq!(
+                errors,
+                [format!(
+                    "ERR|{required}~^^^207&Application error&HL70357~{required}"
+                )],
+                "{answer}"
+            );
+        }
+        let own = answer(b"MSH$%*@!$S$F$R$F$2026$$ADT%A04$7$P$2.3\r", &faults[..2]);
+        let expected =
+            "ERR$PID%1%3%101!Required field missing!HL70357*%%%207!Application error!HL70357\n";
+        assert!(own.ends_with(expected), "{own}");
+        let none = answer(b"MSH|^~\\&|S|F|R|F|2026||ADT^A04|7|P|2.3\r", &[]);
+        assert!(none.ends_with("MSA|AE|7\n"), "{none}");
+        let many = answer(
+            b"MSH|^~\\&|S|F|R|F|2026||ADT^A04|7|P|2.3\r",
+            &vec![fault(); 300],
+        );
+        assert_eq!(many.matches("PID^1^3").count(), MAX_ERRORS, "{many}");
     }
 
     #[test]

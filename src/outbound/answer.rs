@@ -198,9 +198,10 @@ fn read(bytes: &[u8], control_id: &[u8]) -> Result<Code, BadAnswer> {
     Code::new(code).ok_or_else(|| BadAnswer::Code(ControlId::new(code)))
 }
 
-/// ERR-1: `PID^1^3^101&Required field missing&HL70357`
+/// ERR-1: `PID^1^3^101&Required field missing&HL70357`, of whose repetitions the first is told.
 fn before_2_5(field: &[u8], delimiters: &Delimiters) -> Fault {
-    let parts = components(field, delimiters);
+    let first = split(field, delimiters.repetition).next();
+    let parts = components(first.unwrap_or_default(), delimiters);
     let condition: Vec<_> = split(part(&parts, 3), delimiters.subcomponent).collect();
     Fault {
         location: location(&parts[..parts.len().min(3)]),
@@ -308,6 +309,10 @@ mod tests {
                 "MSA|AE|7 \rERR||PID^1^3^1^4|101^Required field missing^HL70357|E|X1|||no \\T\\ id\rERR||x\r"
             ),
             "PID-3.4: 101 Required field missing: no & id"
+        );
+        assert_eq!(
+            fault("MSA|AE|7 |no id\rERR|OBX^2^5^102~PID^1^3^101\r"),
+            "OBX[2]-5: 102: no id"
         );
         assert_eq!(
             fault("MSA|AE|7 |no id\rERR|OBX^2^5^102&Data type error&HL70357\r"),

@@ -1,0 +1,22 @@
+//! Other people's MLLP clients send to a running bridge, and what *they* make of the answers is asserted; other people's
+//! parsers read every acknowledgement that the bridge makes, with their validation on.
+//!
+//! [`cases`] has the table of what each client sees, [`acks`] the acknowledgements and what each parser says of them,
+//! [`peers`] runs the peers, [`page`] makes docs/interop.md of both tables. `make interop` installs the peers and lets
+//! nothing be skipped; README.md beside this file says more.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_types,
+    reason = "helpers of tests, on blocking threads"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod acks;
+mod cases;
+mod lab;
+mod page;
+mod peers;

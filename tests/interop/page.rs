@@ -1,0 +1,247 @@
+//! docs/interop.md, made of the tables that the tests hold the peers to. `UPDATE_DOCS=1` writes it (`make docs`).
+
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::acks::{ASKED, DOUBTS, PARSERS, VERSIONS};
+use crate::cases::{CASES, CLIENTS, Case};
+use crate::peers::Peer;
+
+const PAGE: &str = "docs/interop.md";
+
+const HEAD: &str = "\
+# Interoperability
+
+Other people's software against a running bridge, and what *it* makes of the answers. This page is made of the tables in
+[tests/interop](../tests/interop/README.md) by `make docs`. `make interop`, a part of CI, installs every peer, in the version that is
+named here, and holds it to them.
+
+";
+
+const CLIENT_HEAD: &str = "
+## Clients
+
+What a client's own parser tells of the answer: MSA-1, and where the message was refused, the place (ERR-2), the condition (ERR-3) and
+the text (ERR-8) of the first error. MSA-2 is compared with the control ID that the client has sent, for each message, and the app
+must have had each message once. *Yes* is what the column *seen* says, a dash what a client cannot send.
+
+";
+
+const PARSER_HEAD: &str = "
+## Parsers
+
+Each kind of acknowledgement that the bridge makes, in every version, goes to two parsers with their validation on.
+
+- HAPI HL7v2 parses with `ValidationContextFactory.defaultValidation()`. Then its classes are asked what it does not check by itself:
+  segments and fields that a version does not have, required ones that are missing, repetitions, components, lengths; and it must
+  encode the acknowledgement to the same bytes again.
+- hl7apy parses with `VALIDATION_LEVEL.STRICT`, and validates.
+
+The acknowledgements, by what had become of the message:
+
+";
+
+fn repository(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// What is between two texts of a file: a version that is pinned there.
+fn pinned(path: &str, before: &str, after: &str) -> String {
+    let text = read(path);
+    let (_, rest) = text
+        .split_once(before)
+        .unwrap_or_else(|| panic!("{path} has no {before:?}"));
+    let (version, _) = rest.split_once(after).expect("an end");
+    version.to_owned()
+}
+
+impl Peer {
+    fn name(self) -> &'static str {
+        match self {
+            Peer::HapiClient | Peer::HapiParser => "HAPI HL7v2",
+            Peer::MllpSend => "`mllp_send`",
+            Peer::Asyncio => "`hl7.mllp`",
+            Peer::Node => "node-hl7-client",
+            Peer::Hl7apy => "hl7apy",
+        }
+    }
+
+    /// Whose it is, and of which version.
+    fn origin(self) -> String {
+        match self {
+            Peer::HapiClient | Peer::HapiParser => {
+                let version = pinned("tests/interop/hapi/pom.xml", "<hapi.version>", "<");
+                format!("HAPI HL7v2 {version} (Java)")
+            }
+            Peer::MllpSend | Peer::Asyncio => {
+                let version = pinned("tests/interop/python/requirements.txt", "\nhl7==", " ");
+                format!("hl7 {version} (Python)")
+            }
+            Peer::Hl7apy => {
+                let version = pinned("tests/interop/python/requirements.txt", "hl7apy==", " ");
+                format!("hl7apy {version} (Python)")
+            }
+            Peer::Node => {
+                let version = pinned(
+                    "tests/interop/node/package.json",
+                    "\"node-hl7-client\": \"",
+                    "\"",
+                );
+                format!("node-hl7-client {version} (Node.js)")
+            }
+        }
+    }
+
+    fn how(self) -> &'static str {
+        match self {
+            Peer::HapiClient => {
+                "its client: `HapiContext.newClient` and `sendAndReceive`, with default validation"
+            }
+            Peer::MllpSend => "its command",
+            Peer::Asyncio => "its client: `open_hl7_connection`",
+            Peer::Node => "its client: `createConnection` and `sendMessage`",
+            Peer::HapiParser => "its `PipeParser`",
+            Peer::Hl7apy => "its `parse_message` and `Validator`",
+        }
+    }
+}
+
+/// Notes, numbered from 1 in the order of their first use.
+#[derive(Default)]
+struct Notes(Vec<String>);
+
+impl Notes {
+    fn number(&mut self, note: &str) -> usize {
+        let place = self.0.iter().position(|known| known == note);
+        place.unwrap_or_else(|| {
+            self.0.push(note.to_owned());
+            self.0.len() - 1
+        }) + 1
+    }
+
+    fn list(&self) -> String {
+        let line = |(number, note): (usize, &String)| format!("{}. {note}.\n", number + 1);
+        self.0.iter().enumerate().map(line).collect()
+    }
+}
+
+fn page() -> String {
+    let mut page = HEAD.to_owned();
+    page.push_str("| peer | is | what is used of it |\n| --- | --- | --- |\n");
+    for peer in CLIENTS.into_iter().chain(PARSERS) {
+        writeln!(
+            page,
+            "| {} | {} | {} |",
+            peer.name(),
+            peer.origin(),
+            peer.how()
+        )
+        .unwrap();
+    }
+    page.push_str(CLIENT_HEAD);
+    clients(&mut page);
+    page.push_str(PARSER_HEAD);
+    parsers(&mut page);
+    page
+}
+
+fn clients(page: &mut String) {
+    let mut notes = Notes::default();
+    let columns: String = CLIENTS
+        .map(|client| format!(" {} |", client.name()))
+        .concat();
+    let line = " --- |".repeat(CLIENTS.len());
+    writeln!(page, "| sent | seen |{columns}\n| --- | --- |{line}").unwrap();
+    for case in CASES {
+        let cells = CLIENTS.map(|client| format!(" {} |", cell(case, client, &mut notes)));
+        let seen = codes(case.sees);
+        writeln!(page, "| {} | {seen} |{}", case.what, cells.concat()).unwrap();
+    }
+    write!(page, "\n{}", notes.list()).unwrap();
+}
+
+/// What this client sees, or that it sees what is seen.
+fn cell(case: &Case, client: Peer, notes: &mut Notes) -> String {
+    let seen = case.seen_by(client);
+    let mut cell = if seen == case.sees && !seen.is_empty() {
+        "yes".to_owned()
+    } else {
+        codes(seen)
+    };
+    if let Some(but) = case.but.iter().find(|but| but.client == client) {
+        let number = notes.number(&format!("{}: {}", client.name(), but.why));
+        write!(cell, " ({number})").unwrap();
+    }
+    cell
+}
+
+fn codes(seen: &[&str]) -> String {
+    if seen.is_empty() {
+        return "–".to_owned();
+    }
+    let codes: Vec<String> = seen
+        .iter()
+        .map(|seen| format!("`{}`", seen.replace(": ,", ": –,")))
+        .collect();
+    codes.join(" or ")
+}
+
+fn parsers(page: &mut String) {
+    for asked in &ASKED {
+        writeln!(page, "- {}", asked.made()).unwrap();
+    }
+    let mut notes = Notes::default();
+    let columns: String = PARSERS
+        .map(|parser| format!(" {} |", parser.name()))
+        .concat();
+    writeln!(
+        page,
+        "\n| version | acknowledgements |{columns}\n| --- | --- |{}",
+        " --- |".repeat(PARSERS.len())
+    )
+    .unwrap();
+    for version in VERSIONS {
+        let made: usize = ASKED
+            .iter()
+            .filter(|asked| asked.is_of(version))
+            .map(crate::acks::Asked::answers)
+            .sum();
+        let cells = PARSERS.map(|parser| {
+            let Some(doubt) = DOUBTS.iter().find(|doubt| doubt.is_of(parser, version)) else {
+                return " valid |".to_owned();
+            };
+            let number = notes.number(&format!("{}: {}", parser.name(), doubt.why));
+            format!(" {} ({number}) |", doubt.cell)
+        });
+        writeln!(page, "| {version} | {made} |{}", cells.concat()).unwrap();
+    }
+    write!(page, "\n{}", notes.list()).unwrap();
+}
+
+#[test]
+fn the_page_is_what_the_tables_say() {
+    let generated = page();
+    if std::env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1") {
+        std::fs::write(repository(PAGE), &generated).expect("file written");
+        return;
+    }
+    let committed = std::fs::read_to_string(repository(PAGE)).unwrap_or_default();
+    let same = committed
+        .lines()
+        .zip(generated.lines())
+        .take_while(|(a, b)| a == b)
+        .count();
+    let line = |text: &str| text.lines().nth(same).unwrap_or("(nothing)").to_owned();
+    assert!(
+        committed == generated,
+        "{PAGE} is not what the tables say; run `make docs` and commit the result.\nfirst difference, line {}:\n  \
+         committed: {}\n  generated: {}",
+        same + 1,
+        line(&committed),
+        line(&generated),
+    );
+}

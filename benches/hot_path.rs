@@ -14,7 +14,7 @@ mod messages;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use messages::Message;
 use mllp_bridge::config::{Charset, CharsetPolicy};
-use mllp_bridge::envelope::{Envelope, EventId, Shape, Source};
+use mllp_bridge::envelope::{Envelope, EventId, Head, Shape, Source};
 use mllp_bridge::hl7::ack::{Ack, Kind, Verdict};
 use mllp_bridge::hl7::{Header, Index, Payload, charset, peek};
 use mllp_bridge::mllp::{Decoder, Event, More, frame_into};
@@ -89,13 +89,14 @@ fn envelope(criterion: &mut Criterion) {
         group(criterion, name, |message, header| {
             body.clear();
             let message = black_box(message.text.as_slice());
+            let head = Head::Er7(header.clone());
             let Ok(reading) = charset::read(message, header, POLICY, None) else {
                 return;
             };
             let source = Source {
                 bytes: message,
                 message,
-                header,
+                header: &head,
                 reading,
                 id: EventId::new(message, header.control_id()),
                 received: "2026-11-22T10:15:00.000Z",

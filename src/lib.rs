@@ -11,6 +11,7 @@
 //! - [`inbound`] accepts connections, reads frames, and holds the exchange, which is this line as one function.
 //! - [`mllp`] finds frames in bytes and puts bytes into frames.
 //! - [`hl7`] reads a message's header and text, and writes the acknowledgement.
+//! - [`xml`] does the same for HL7 in XML: v2.xml, v3 and CDA.
 //! - [`envelope`] makes the JSON that the app gets, and reads it back.
 //! - [`deliver`] brings it to the app, tries again, and says what the app's answer means.
 //!
@@ -41,3 +42,4 @@ pub mod net;
 pub mod outbound;
 pub mod runtime;
 pub mod telemetry;
+pub mod xml;

@@ -208,13 +208,14 @@ fn what_cannot_be_converted_is_named_and_the_others_go_on() {
     );
 
     for (input, problem) in [
-        (
-            &b"hello"[..],
-            "message 1: not an HL7 v2 message in ER7 (not_hl7)",
-        ),
+        (&b"hello"[..], "message 1: not an HL7 message (not_hl7)"),
         (
             b"<ADT_A01/>",
-            "message 1: not an HL7 v2 message in ER7 (xml)",
+            "message 1: not well-formed XML of HL7's, or with what is not read: a DTD, entities, too deep (xml)",
+        ),
+        (
+            b"<A xmlns='urn:hl7-org:v3'><id root='7'/>",
+            "message 1: not well-formed XML of HL7's, or with what is not read: a DTD, entities, too deep (xml); the bridge would answer AR",
         ),
         (
             b"BHS|^~\\&|A||||2026||||B1\rMSH|^~\\&|A\r",
@@ -246,6 +247,29 @@ fn what_cannot_be_converted_is_named_and_the_others_go_on() {
         missing.err.starts_with("/nonexistent/x.hl7: No such file"),
         "{}",
         missing.err
+    );
+}
+
+#[test]
+fn xml_makes_an_envelope_and_comes_back() {
+    let text = "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>\n<ADT_A01 xmlns=\"urn:hl7-org:v2xml\"><MSH>\
+                <MSH.9><MSG.1>ADT</MSG.1><MSG.2>A01</MSG.2></MSH.9><MSH.10>&#8364;</MSH.10></MSH><NTE>\u{fc}</NTE></ADT_A01>";
+    let message: Vec<u8> = text.chars().map(|c| c as u8).collect();
+    let made = convert(&["-"], &message).ok().out;
+    let event: Value = serde_json::from_slice(&made).unwrap();
+    assert_eq!(event["type"], "org.hl7.v2.ADT.A01");
+    assert_eq!(
+        event["hl7controlid"], "\u{20ac}",
+        "whatever the document's bytes are"
+    );
+    assert_eq!(event["data"]["encoding"], "v2.xml");
+    assert_eq!(event["data"]["charset"], "ISO-8859-1");
+    assert_eq!(event["data"]["raw"], text);
+    assert_eq!(convert(&["--to", "er7", "-"], &made).ok().out, message);
+    let place = convert(&["--get", "MSH-10", "-"], &message);
+    assert_eq!(
+        place.err,
+        "standard input: message 1: XML: --get reads ER7 only\n"
     );
 }
 

@@ -468,3 +468,43 @@ fn what_cannot_be_sent_at_all() {
         );
     }
 }
+
+#[test]
+fn documents_are_sent_and_their_answers_known() {
+    let app = TestApp::start();
+    let bridge = Bridge::for_app(&app.url());
+    let v2 = |id: &str| {
+        format!(
+            "<ADT_A01 xmlns='urn:hl7-org:v2xml'><MSH><MSH.10>{id}</MSH.10><MSH.12><VID.1>2.5</VID.1></MSH.12></MSH></ADT_A01>"
+        )
+    };
+    let v3 = |accept: &str| {
+        format!(
+            "<PRPA_IN201301UV02 xmlns='urn:hl7-org:v3'><id root='1.2.3' extension='{accept}'/><acceptAckCode code='{accept}'/>\
+             <controlActProcess/></PRPA_IN201301UV02>"
+        )
+    };
+    let files = folder(&[
+        ("1.xml", &v2("D1")),
+        ("2.xml", &v3("AL")),
+        ("3.xml", &v3("ER")),
+        (
+            "4.xml",
+            "<ClinicalDocument xmlns='urn:hl7-org:v3'><id root='9'/></ClinicalDocument>",
+        ),
+        ("5.xml", "<html/>"),
+    ]);
+    let path = files.path().display().to_string();
+    let run = send(bridge.address(), &["--output", "json", &path], b"");
+    assert_eq!(run.code, 0, "{run:?}");
+    assert_eq!(app.requests().len(), 4, "{run:?}");
+
+    app.always(Reply::status(415));
+    let path = files.path().join("2.xml").display().to_string();
+    let run = send(bridge.address(), &[&path], b"");
+    assert_ne!(run.code, 0, "{run:?}");
+    assert!(run.out.contains("CR") || run.err.contains("CR"), "{run:?}");
+    let path = files.path().join("4.xml").display().to_string();
+    let run = send(bridge.address(), &[&path], b"");
+    assert_ne!(run.code, 0, "the connection was closed: {run:?}");
+}

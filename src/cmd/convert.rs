@@ -6,12 +6,12 @@
 use super::FAILED;
 use crate::cli::{ConvertArgs, Target};
 use crate::config::{self, Overrides, Session, Source as ConfigSource};
-use crate::envelope::{Envelope, EventId, Shape, Source, read};
+use crate::envelope::{Envelope, EventId, Head, Shape, Source, read};
 use crate::hl7::ack::{self, code};
 use crate::hl7::charset::as_text;
 use crate::hl7::path::Path;
 use crate::hl7::{Index, split};
-use crate::inbound::admit::{Kind, admit, answer, header_of, warnings};
+use crate::inbound::admit::{Kind, admit, answer, head_of, warnings};
 use crate::inbound::frame::Frame;
 use crate::runtime::Clock;
 use crate::telemetry::labels::{Label, Refusal};
@@ -26,6 +26,8 @@ use std::sync::{Arc, OnceLock};
 const LISTENER: &str = "convert";
 /// Stands where the sender's address would.
 const PEER: &str = "127.0.0.1";
+/// A message that has other places than ER7.
+const NO_PLACES: &str = "XML: --get reads ER7 only";
 /// Bad usage.
 const USAGE: u8 = 2;
 /// Larger output is written in pieces of about this size.
@@ -132,9 +134,9 @@ impl<W: Write> Converter<W> {
             let bytes = message;
             let transcoded = OnceLock::new();
             let (message, payload) = as_text(bytes, converter.session.charset, &transcoded);
-            let (header, kind) = match header_of(payload) {
+            let (header, kind) = match head_of(message, payload) {
                 Ok(known) => known,
-                Err(refusal) => return Ok(Err(refused(refusal))),
+                Err(refusal) => return Ok(Err(refused(refusal, false))),
             };
             let frame = if bytes.len() > converter.session.limits.max_message_bytes {
                 Frame::Oversized(Vec::new())
@@ -155,7 +157,7 @@ impl<W: Write> Converter<W> {
             );
             let reading = match admitted {
                 Ok(reading) => reading,
-                Err(refusal) => return Ok(Err(refused(refusal))),
+                Err(refusal) => return Ok(Err(refused(refusal, header.is_answered()))),
             };
             let warnings = warnings(&deviations);
             let source = Source {
@@ -192,11 +194,14 @@ impl<W: Write> Converter<W> {
         self.each(file, |converter, message| {
             let transcoded = OnceLock::new();
             let (message, payload) = as_text(message, converter.session.charset, &transcoded);
-            let header = match header_of(payload) {
-                Ok((header, Kind::Message)) => header,
-                Ok((_, Kind::Batch)) => return Ok(Err(refused(Refusal::Batch))),
-                Ok((_, Kind::BadDelimiters)) => return Ok(Err(refused(Refusal::BadDelimiters))),
-                Err(refusal) => return Ok(Err(refused(refusal))),
+            let header = match head_of(message, payload) {
+                Ok((Head::Er7(header), Kind::Message)) => header,
+                Ok((Head::Xml(_), _)) => return Ok(Err(NO_PLACES.into())),
+                Ok((_, Kind::Batch)) => return Ok(Err(refused(Refusal::Batch, true))),
+                Ok((_, Kind::BadDelimiters)) => {
+                    return Ok(Err(refused(Refusal::BadDelimiters, true)));
+                }
+                Err(refusal) => return Ok(Err(refused(refusal, false))),
             };
             let index = Index::new(message, &header);
             let value = index.get(path).unwrap_or_default();
@@ -263,12 +268,12 @@ impl<W: Write> Converter<W> {
     }
 }
 
-fn refused(refusal: Refusal) -> String {
+fn refused(refusal: Refusal, answered: bool) -> String {
     let (verdict, fault) = answer(refusal);
     let kind = refusal.label();
-    match refusal {
-        Refusal::NotHl7 | Refusal::Xml => format!("{} ({kind})", fault.text),
-        _ => format!(
+    match answered {
+        false => format!("{} ({kind})", fault.text),
+        true => format!(
             "{} ({kind}); the bridge would answer {}",
             fault.text,
             code(ack::Kind::Original, verdict).label()

@@ -11,17 +11,19 @@ use super::outcome::{Answer, Failure, Outcome, Own, Rejection};
 use super::response::{Content, Response};
 use crate::config::status::is_fault_condition;
 use crate::config::{Answer as Row, Framing, Verdict as RowVerdict};
-use crate::hl7::ack::{Fault, Severity, Verdict};
+use crate::envelope::Head;
+use crate::hl7::ack::{Fault, Kind, Severity, Verdict};
 use crate::hl7::own_ack;
 use crate::hl7::path::Path;
 use crate::telemetry::labels::Attempt;
+use crate::xml::{self, Flaw};
 use serde_json::Value;
 
 /// What an answer is judged against.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
-    /// MSH-10, verbatim.
-    pub control_id: &'a [u8],
+    /// The message's header.
+    pub head: &'a Head<'a>,
     /// The block characters of the peer's connection.
     pub framing: Framing,
 }
@@ -35,8 +37,7 @@ pub fn judge(response: &Response, body: &[u8], row: Row, asked: Asked<'_>) -> Ou
         Content::Hl7 | Content::Other => None,
     };
     if row.verdict == RowVerdict::Accept {
-        let is_hl7 = response.content == Content::Hl7 || begins_with(body, b"MSH");
-        if is_hl7 && (response.cut || !body.is_empty()) {
+        if is_own(response, body, asked) {
             return own(response, body, asked);
         }
         if response.cut && (like_json || response.content == Content::Json) {
@@ -66,7 +67,7 @@ pub fn judge(response: &Response, body: &[u8], row: Row, asked: Asked<'_>) -> Ou
     // Apps that speak HL7 over HTTP send their AE and AR with a 4xx or 5xx. A positive one is not believed here.
     let settled = matches!(row.verdict, RowVerdict::Error | RowVerdict::Reject);
     if settled
-        && begins_with(body, b"MSH")
+        && is_own(response, body, asked)
         && let refused @ Outcome::Rejected(Rejection { own: Some(_), .. }) =
             own(response, body, asked)
     {
@@ -129,25 +130,56 @@ fn own(response: &Response, body: &[u8], asked: Asked<'_>) -> Outcome {
         let bytes = body.to_vec();
         Some(Own { bytes, kind })
     };
-    match own_ack::check(
-        body,
-        asked.control_id,
-        asked.framing.start,
-        asked.framing.end,
-    ) {
-        Ok((Verdict::Accepted, kind)) => Outcome::Accepted(Answer {
+    match check(body, asked) {
+        Ok((Verdict::Accepted, kind, _)) => Outcome::Accepted(Answer {
             own: own(kind),
             text: None,
         }),
-        Ok((verdict @ (Verdict::Error | Verdict::Rejected), kind)) => {
+        Ok((verdict @ (Verdict::Error | Verdict::Rejected), kind, fault)) => {
             Outcome::Rejected(Rejection {
                 unsupported: verdict == Verdict::Rejected,
-                faults: vec![own_ack::fault(body)],
+                faults: vec![fault],
                 own: own(kind),
                 status: response.status,
             })
         }
-        Err(error) => app_fault(&error.to_string(), response.status),
+        Err(error) => app_fault(&error, response.status),
+    }
+}
+
+/// Whether a body is meant as the app's own acknowledgement: HL7 by its type or its beginning. To a message in XML that is XML of
+/// HL7's, or what cannot be told from it; a page of HTML is none, and a CDA document has no acknowledgement.
+fn is_own(response: &Response, body: &[u8], asked: Asked<'_>) -> bool {
+    let said = response.content == Content::Hl7 && (response.cut || !body.is_empty());
+    let is_hl7 = said || begins_with(body, b"MSH");
+    match asked.head {
+        Head::Er7(_) => is_hl7,
+        Head::Xml(message) if message.dialect == xml::Dialect::Cda => false,
+        Head::Xml(_) if is_hl7 || !begins_with(body, b"<") => is_hl7,
+        Head::Xml(_) if response.cut => true,
+        Head::Xml(_) => {
+            let read = xml::Message::read(body);
+            !matches!(read, Err(Flaw::NotHl7 | Flaw::Doctype))
+        }
+    }
+}
+
+/// What the app's own acknowledgement says, and what it finds fault with; or what is wrong with it.
+fn check(body: &[u8], asked: Asked<'_>) -> Result<(Verdict, Kind, Fault), String> {
+    let Framing { start, end, .. } = asked.framing;
+    match asked.head {
+        Head::Er7(header) => {
+            let said = own_ack::check(body, header.control_id(), start, end);
+            let (verdict, kind) = said.map_err(|error| error.to_string())?;
+            Ok((verdict, kind, own_ack::fault(body)))
+        }
+        Head::Xml(message) => {
+            let answer = xml::Message::read(body);
+            let answer = answer.map_err(|_| xml::own_ack::BadAck::Flawed.to_string())?;
+            let said = xml::own_ack::check(body, &answer, message, start, end);
+            let (verdict, kind) = said.map_err(|error| error.to_string())?;
+            Ok((verdict, kind, xml::own_ack::fault(&answer)))
+        }
     }
 }
 
@@ -281,6 +313,13 @@ mod tests {
     use super::*;
     use crate::config::StatusTable;
 
+    fn head() -> Head<'static> {
+        match crate::hl7::peek(b"MSH|^~\\&|||||||ADT|7|P|2.5\r") {
+            crate::hl7::Payload::V2(header) => header.into(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn judge_body(status: u16, content: Content, body: &str) -> Outcome {
         let response = Response {
             status,
@@ -290,7 +329,7 @@ mod tests {
             cut: false,
         };
         let asked = Asked {
-            control_id: b"7",
+            head: &head(),
             framing: Framing {
                 start: 0x0B,
                 end: 0x1C,

@@ -1,7 +1,7 @@
 //! The request's head: what is the same for every message of a listener is written once, the rest per message.
 
 use crate::config::{Delivery, Format, TraceParent};
-use crate::envelope::{Shape, Source, cloudevents};
+use crate::envelope::{Head, Shape, Source, cloudevents};
 
 /// A listener's delivery settings, and the part of the head that they fix.
 #[derive(Debug, Clone)]
@@ -64,15 +64,24 @@ impl Route {
             Format::CloudEvents => {}
             Format::CloudEventsBinary => source.push_headers(head),
             Format::Raw => {
-                head.extend_from_slice(b"Content-Type: application/hl7-v2; charset=");
+                head.extend_from_slice(b"Content-Type: ");
+                head.extend_from_slice(match source.header {
+                    Head::Er7(_) => b"application/hl7-v2",
+                    Head::Xml(message) => message.dialect.media_type().as_bytes(),
+                });
+                head.extend_from_slice(b"; charset=");
                 head.extend_from_slice(source.reading.charset.name().as_bytes());
                 head.extend_from_slice(b"\r\n");
             }
         }
+        if let Head::Xml(_) = source.header {
+            // A list may be told in several lines.
+            head.extend_from_slice(b"Accept: application/hl7-v2+xml, application/hl7-v3+xml, application/xml, text/xml\r\n");
+        }
         head.extend_from_slice(b"X-Forwarded-For: ");
         head.extend_from_slice(source.peer.as_bytes());
         head.extend_from_slice(b"\r\nX-HL7-Control-Id: ");
-        let is_utf8 = source.reading.is_utf8;
+        let is_utf8 = source.is_utf8();
         cloudevents::push_header_value(head, source.header.control_id(), is_utf8);
         head.extend_from_slice(b"\r\nIdempotency-Key: ");
         source.id.push_header(head, is_utf8);

@@ -52,7 +52,9 @@ impl Content {
             b"application/hl7-v2"
             | b"x-application/hl7-v2+er7"
             | b"application/hl7-v2+er7"
-            | b"text/hl7v2" => Self::Hl7,
+            | b"text/hl7v2"
+            | b"application/hl7-v2+xml"
+            | b"application/hl7-v3+xml" => Self::Hl7,
             other if other == b"application/json" || other.ends_with(b"+json") => Self::Json,
             _ => Self::Other,
         }

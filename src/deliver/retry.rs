@@ -142,7 +142,7 @@ impl Delivery {
         app.route.write_head(head, &exchange.source, length);
 
         let asked = Asked {
-            control_id: exchange.source.header.control_id(),
+            head: exchange.source.header,
             framing: exchange.framing,
         };
         let mut attempts = 0;

@@ -1,10 +1,12 @@
 //! CloudEvents 1.0: the attributes, and the `data` object, in structured and in binary mode.
 
 use super::Warning;
+use super::head::Head;
 use super::json::{Text, push_base64};
 use super::segments::Walker;
-use crate::hl7::Header;
+use crate::config::Charset;
 use crate::hl7::charset::Reading;
+use crate::xml::Dialect;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode};
 use twox_hash::XxHash3_128;
 
@@ -87,7 +89,7 @@ pub struct Source<'a> {
     /// The message in a set that can be taken apart: the frame's data, or UTF-8 for most character sets.
     pub message: &'a [u8],
     /// Its header.
-    pub header: &'a Header<'a>,
+    pub header: &'a Head<'a>,
     /// How its bytes are text.
     pub reading: Reading,
     /// Its ID.
@@ -105,9 +107,18 @@ pub struct Source<'a> {
 impl Source<'_> {
     /// Appends `org.hl7.v2.ADT.A01`.
     pub fn push_type(&self, out: &mut Vec<u8>, mut push: impl FnMut(&mut Vec<u8>, &[u8])) {
-        out.extend_from_slice(b"org.hl7.v2");
-        for component in [1, 2] {
-            let value = self.header.component(9, component);
+        let (version, values): (&[u8], _) = match self.header {
+            Head::Er7(header) => (
+                b"org.hl7.v2",
+                [1, 2].map(|number| header.component(9, number)),
+            ),
+            Head::Xml(message) if message.dialect == Dialect::V2 => {
+                (b"org.hl7.v2", message.kind().map(str::as_bytes))
+            }
+            Head::Xml(message) => (b"org.hl7.v3", message.kind().map(str::as_bytes)),
+        };
+        out.extend_from_slice(version);
+        for value in values {
             if !value.is_empty() {
                 out.push(b'.');
                 push(out, value);
@@ -119,16 +130,31 @@ impl Source<'_> {
     pub fn push_source(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"/mllp/");
         out.extend_from_slice(self.listener.as_bytes());
-        for field in [3, 4] {
-            out.push(b'/');
-            let value = self.header.component(field, 1);
-            push_encoded(out, value, self.reading.is_utf8, SEGMENT);
+        match self.header {
+            Head::Er7(header) => {
+                for field in [3, 4] {
+                    out.push(b'/');
+                    let value = header.component(field, 1);
+                    push_encoded(out, value, self.reading.is_utf8, SEGMENT);
+                }
+            }
+            Head::Xml(message) => {
+                for value in message.sender() {
+                    out.push(b'/');
+                    push_encoded(out, value.as_bytes(), true, SEGMENT);
+                }
+            }
         }
+    }
+
+    /// Whether the header's values are UTF-8; otherwise they are ISO 8859-1.
+    pub fn is_utf8(&self) -> bool {
+        self.header.is_utf8(self.reading.is_utf8)
     }
 
     /// Appends the `ce-*` headers of binary mode, each line ended.
     pub fn push_headers(&self, out: &mut Vec<u8>) {
-        let is_utf8 = self.reading.is_utf8;
+        let is_utf8 = self.is_utf8();
         out.extend_from_slice(b"ce-specversion: 1.0\r\nce-id: ");
         self.id.push_header(out, is_utf8);
         out.extend_from_slice(b"\r\nce-type: ");
@@ -139,9 +165,9 @@ impl Source<'_> {
         out.extend_from_slice(self.received.as_bytes());
         out.extend_from_slice(b"\r\nce-dataschema: ");
         out.extend_from_slice(SCHEMA.as_bytes());
-        if !self.header.component(12, 1).is_empty() {
+        if !self.header.version().is_empty() {
             out.extend_from_slice(b"\r\nce-hl7version: ");
-            push_header_value(out, self.header.component(12, 1), is_utf8);
+            push_header_value(out, self.header.version(), is_utf8);
         }
         out.extend_from_slice(b"\r\nce-hl7controlid: ");
         push_header_value(out, self.header.control_id(), is_utf8);
@@ -173,6 +199,7 @@ fn push_encoded(out: &mut Vec<u8>, value: &[u8], is_utf8: bool, set: &'static As
 pub struct Envelope<'a> {
     source: Source<'a>,
     shape: Shape,
+    /// For the message's bytes.
     text: Text,
     stage: Stage<'a>,
 }
@@ -230,9 +257,17 @@ impl<'a> Envelope<'a> {
         }
     }
 
+    /// For the header's values.
+    fn header_text(&self) -> Text {
+        match self.source.is_utf8() == self.text.is_utf8() {
+            true => self.text,
+            false => Text::new(Charset::Utf8),
+        }
+    }
+
     fn attributes(&self, out: &mut Vec<u8>) -> Stage<'a> {
         let source = &self.source;
-        let text = self.text;
+        let text = self.header_text();
         if self.shape.structured {
             out.extend_from_slice(b"{\"specversion\":\"1.0\",\"id\":\"");
             text.push(out, source.id.control_id);
@@ -246,9 +281,9 @@ impl<'a> Envelope<'a> {
             out.extend_from_slice(source.received.as_bytes());
             out.extend_from_slice(b"\",\"datacontenttype\":\"application/json\",\"dataschema\":\"");
             out.extend_from_slice(SCHEMA.as_bytes());
-            if !source.header.component(12, 1).is_empty() {
+            if !source.header.version().is_empty() {
                 out.extend_from_slice(b"\",\"hl7version\":\"");
-                text.push(out, source.header.component(12, 1));
+                text.push(out, source.header.version());
             }
             out.extend_from_slice(b"\",\"hl7controlid\":\"");
             text.push(out, source.header.control_id());
@@ -290,11 +325,20 @@ impl<'a> Envelope<'a> {
         let header = self.source.header;
         out.extend_from_slice(b"\"charset\":\"");
         out.extend_from_slice(self.source.reading.charset.name().as_bytes());
-        let structure = header.component(9, 3);
+        let structure = header.structure();
         if !structure.is_empty() {
             out.extend_from_slice(b"\",\"structure\":\"");
-            self.text.push(out, structure);
+            self.header_text().push(out, structure);
         }
+        let header = match header {
+            Head::Er7(header) => header,
+            Head::Xml(message) => {
+                out.extend_from_slice(b"\",\"encoding\":\"");
+                out.extend_from_slice(message.dialect.name().as_bytes());
+                out.push(b'"');
+                return Stage::Tail;
+            }
+        };
         out.extend_from_slice(b"\",\"delimiters\":\"");
         for delimiter in header.delimiters.iter() {
             self.text.push_byte(out, delimiter);

@@ -12,12 +12,14 @@
 
 pub mod cloudevents;
 mod field;
+pub mod head;
 pub mod json;
 pub mod read;
 pub mod segments;
 pub mod sink;
 
 pub use cloudevents::{Envelope, EventId, SCHEMA, Shape, Source};
+pub use head::Head;
 
 /// What was odd about a message and is worth telling the app. Fixed sentences: nothing in them is from the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

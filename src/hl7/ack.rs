@@ -104,11 +104,11 @@ impl std::fmt::Debug for Fault {
 }
 
 /// Text and codes longer than these are cut: MSA-3 is 80 characters in the versions that have it, ERR-8 is 250.
-const MSA3: usize = 80;
-const ERR8: usize = 250;
-const ERR5: usize = 20;
+pub(crate) const MSA3: usize = 80;
+pub(crate) const ERR8: usize = 250;
+pub(crate) const ERR5: usize = 20;
 /// ERR segments in one answer.
-const MAX_ERRORS: usize = 100;
+pub(crate) const MAX_ERRORS: usize = 100;
 
 /// Everything that an acknowledgement says.
 #[derive(Debug)]

@@ -142,6 +142,8 @@ fn transcode(message: &[u8], payload: &Payload<'_>, policy: CharsetPolicy) -> Op
     }
     if let Some(charset) = wanted.filter(|charset| is_foreign(*charset)) {
         let found = Transcoded::new(charset, message, false);
+        // Only ER7: what XML's bytes are, it says itself.
+        let found = found.filter(|found| peek(found.text()).header().is_some());
         if found.is_some() || charset == Charset::Iso2022Jp {
             return found;
         }

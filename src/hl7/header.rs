@@ -192,6 +192,10 @@ pub fn parse_version(text: &[u8]) -> Option<(u8, u8, u8)> {
 pub fn whole_fields(head: &[u8]) -> &[u8] {
     let body = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     let body = body.trim_ascii_start();
+    // Elements end by themselves.
+    if body.starts_with(b"<") {
+        return head;
+    }
     if memchr2(CR, LF, body).is_some() {
         return head;
     }

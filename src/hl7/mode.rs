@@ -61,13 +61,20 @@ pub enum Mode {
         /// MSH-16, for AA, AE, AR.
         application: Condition,
     },
+    /// By one at most, which is v3's way: what the application itself answers, and otherwise an accept acknowledgement where it is
+    /// wanted (`acceptAckCode`).
+    Once(Condition),
 }
 
 impl Mode {
     /// What MSH-15 and MSH-16 of a message ask for, and what is odd about them: a value that is not in table 0155 counts as
     /// absent, and where one of the two is absent it reads as `NE`.
     pub fn of(header: &Header<'_>) -> (Self, Option<Deviation>) {
-        let fields = [header.field(15), header.field(16)];
+        Self::asked([header.field(15), header.field(16)])
+    }
+
+    /// What values of MSH-15 and MSH-16 ask for, as [`of`](Self::of).
+    pub fn asked(fields: [&[u8]; 2]) -> (Self, Option<Deviation>) {
         if fields == [b"", b""] {
             return (Self::Original, None);
         }

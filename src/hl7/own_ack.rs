@@ -46,15 +46,20 @@ pub fn check(
     if msa.field(2) != Some(control_id) {
         return Err(BadAck::ControlId);
     }
-    match msa.field(1) {
-        Some(b"AA") => Ok((Verdict::Accepted, Kind::Application)),
-        Some(b"AE") => Ok((Verdict::Error, Kind::Application)),
-        Some(b"AR") => Ok((Verdict::Rejected, Kind::Application)),
-        Some(b"CA") => Ok((Verdict::Accepted, Kind::Accept)),
-        Some(b"CE") => Ok((Verdict::Error, Kind::Accept)),
-        Some(b"CR") => Ok((Verdict::Rejected, Kind::Accept)),
-        _ => Err(BadAck::Code),
-    }
+    verdict(msa.field(1).unwrap_or_default()).ok_or(BadAck::Code)
+}
+
+/// What a code of table 0008 says.
+pub fn verdict(code: &[u8]) -> Option<(Verdict, Kind)> {
+    Some(match code {
+        b"AA" => (Verdict::Accepted, Kind::Application),
+        b"AE" => (Verdict::Error, Kind::Application),
+        b"AR" => (Verdict::Rejected, Kind::Application),
+        b"CA" => (Verdict::Accepted, Kind::Accept),
+        b"CE" => (Verdict::Error, Kind::Accept),
+        b"CR" => (Verdict::Rejected, Kind::Accept),
+        _ => return None,
+    })
 }
 
 /// What a negative acknowledgement of an app finds fault with, as far as its first ERR segment or its MSA-3 says: for an accept

@@ -2,11 +2,12 @@
 
 use super::frame::Frame;
 use crate::config::{AckMode, Charset, Session};
-use crate::envelope::Warning;
+use crate::envelope::{Head, Warning};
 use crate::hl7::ack::{Fault, Verdict, can_echo};
 use crate::hl7::charset::{self, Reading, Transcoded};
 use crate::hl7::{Header, Mode, Payload, Terminator, mode};
 use crate::telemetry::labels::{Deviation, Refusal};
+use crate::xml::{self, Flaw};
 use memchr::memmem;
 
 /// What a header is the header of.
@@ -21,8 +22,15 @@ pub enum Kind {
 }
 
 /// The mode in which a message is acknowledged.
-pub fn mode(header: &Header<'_>, session: &Session, deviations: &mut Vec<Deviation>) -> Mode {
-    let (asked, odd) = Mode::of(header);
+pub fn mode(head: &Head<'_>, session: &Session, deviations: &mut Vec<Deviation>) -> Mode {
+    let (asked, odd) = match head {
+        Head::Er7(header) => Mode::of(header),
+        Head::Xml(message) => message.mode(),
+    };
+    // v3's wrapper always says when it wants an answer.
+    if let Mode::Once(_) = asked {
+        return asked;
+    }
     if session.ack.mode == AckMode::Original {
         if asked != Mode::Original || odd.is_some() {
             deviations.push(Deviation::EnhancedMode);
@@ -35,17 +43,19 @@ pub fn mode(header: &Header<'_>, session: &Session, deviations: &mut Vec<Deviati
 
 /// Whether a whole message is an accept acknowledgement and nothing else: to one of our application acknowledgements, or to
 /// nothing. It is never answered, or two systems could go on acknowledging each other for ever. Where everything is answered in
-/// original mode there are none.
-pub fn is_accept_ack(
-    message: &[u8],
-    header: &Header<'_>,
-    frame: &Frame,
-    session: &Session,
-) -> bool {
-    session.ack.mode == AckMode::Auto
-        && matches!(frame, Frame::Whole(_))
-        && mode::is_accept_ack(message, header)
-        && !holds_another(message, header)
+/// original mode there are none, but in v3, which has no such mode.
+pub fn is_accept_ack(message: &[u8], head: &Head<'_>, frame: &Frame, session: &Session) -> bool {
+    let whole = matches!(frame, Frame::Whole(_));
+    let auto = session.ack.mode == AckMode::Auto;
+    match head {
+        Head::Er7(header) => {
+            auto && whole && mode::is_accept_ack(message, header) && !holds_another(message, header)
+        }
+        Head::Xml(message) => {
+            let applies = auto || message.dialect == xml::Dialect::V3;
+            applies && whole && message.flaw.is_none() && message.is_accept_ack()
+        }
+    }
 }
 
 /// Looks at a message whose header could be read.
@@ -54,24 +64,30 @@ pub fn is_accept_ack(
 /// Why the app is not asked.
 pub fn admit(
     message: &[u8],
-    header: &Header<'_>,
+    head: &Head<'_>,
     frame: &Frame,
     kind: Kind,
     transcoded: Option<&Transcoded>,
     session: &Session,
     deviations: &mut Vec<Deviation>,
 ) -> Result<Reading, Refusal> {
-    note(header, deviations);
-    if header.control_id().is_empty() {
+    if let Head::Er7(header) = head {
+        note(header, deviations);
+    }
+    if head.control_id().is_empty() {
         return Err(Refusal::NoControlId);
     }
-    let control_id = header.control_id();
+    let control_id = head.control_id();
     if !can_echo(control_id) || transcoded.is_some_and(|text| !text.can_echo(control_id)) {
         return Err(Refusal::BadControlId);
     }
     if matches!(frame, Frame::Oversized(_)) {
         return Err(Refusal::TooLarge);
     }
+    let header = match head {
+        Head::Er7(header) => header,
+        Head::Xml(document) => return admit_xml(document),
+    };
     if kind == Kind::BadDelimiters {
         return Err(Refusal::BadDelimiters);
     }
@@ -87,6 +103,22 @@ pub fn admit(
         deviations.push(Deviation::CharsetAlias);
     }
     Ok(reading)
+}
+
+/// A document says itself what its characters are, and has nothing to fall back on.
+fn admit_xml(document: &xml::Message) -> Result<Reading, Refusal> {
+    match document.flaw {
+        None => Ok(Reading {
+            charset: document.charset,
+            is_utf8: document.charset != Charset::Latin1,
+            mismatch: false,
+            alias: false,
+            named: false,
+            needs_bytes: false,
+        }),
+        Some(Flaw::Encoding) => Err(Refusal::Charset),
+        Some(_) => Err(Refusal::Xml),
+    }
 }
 
 fn note(header: &Header<'_>, deviations: &mut Vec<Deviation>) {
@@ -130,12 +162,18 @@ fn holds_another(message: &[u8], header: &Header<'_>) -> bool {
 ///
 /// # Errors
 /// Why the block cannot even be answered.
-pub fn header_of(payload: Payload<'_>) -> Result<(Header<'_>, Kind), Refusal> {
+pub fn head_of<'a>(message: &'a [u8], payload: Payload<'a>) -> Result<(Head<'a>, Kind), Refusal> {
     match payload {
-        Payload::V2(header) => Ok((header, Kind::Message)),
-        Payload::Batch(header) => Ok((header, Kind::Batch)),
-        Payload::BadDelimiters(header) => Ok((header, Kind::BadDelimiters)),
-        Payload::Xml => Err(Refusal::Xml),
+        Payload::V2(header) => Ok((header.into(), Kind::Message)),
+        Payload::Batch(header) => Ok((header.into(), Kind::Batch)),
+        Payload::BadDelimiters(header) => Ok((header.into(), Kind::BadDelimiters)),
+        Payload::Xml => match xml::Message::read(message) {
+            // Where there is nothing to refer to, nothing can be answered.
+            Ok(document) if document.is_identified() => {
+                Ok((Head::Xml(document.into()), Kind::Message))
+            }
+            _ => Err(Refusal::Xml),
+        },
         Payload::Other => Err(Refusal::NotHl7),
     }
 }
@@ -174,9 +212,13 @@ pub fn answer(refusal: Refusal) -> (Verdict, Fault) {
             103,
             "the character set is not supported, or the bytes are not in it",
         ),
-        Refusal::NotHl7 | Refusal::Xml => {
-            (Verdict::Rejected, None, 200, "not an HL7 v2 message in ER7")
-        }
+        Refusal::NotHl7 => (Verdict::Rejected, None, 200, "not an HL7 message"),
+        Refusal::Xml => (
+            Verdict::Rejected,
+            None,
+            102,
+            "not well-formed XML of HL7's, or with what is not read: a DTD, entities, too deep",
+        ),
     };
     let location = location.and_then(|path| path.parse().ok());
     (

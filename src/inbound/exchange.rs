@@ -1,6 +1,6 @@
 //! One message: peek → envelope → deliver → ack. The body of [`exchange`] is the line that the whole bridge is about.
 
-use super::admit::{Kind, admit, header_of, is_accept_ack, mode, warnings};
+use super::admit::{Kind, admit, head_of, is_accept_ack, mode, warnings};
 use super::duplicates::{self, Answered, Recall};
 use super::frame::Frame;
 use super::parts::Parts;
@@ -8,6 +8,7 @@ use super::reply::{Reckoning, Reply};
 use super::told::{refused, settle};
 use crate::deliver::{Exchange, Outcome, Space};
 use crate::envelope::{EventId, Source};
+use crate::hl7::ack::Verdict;
 use crate::hl7::charset::as_text;
 use crate::hl7::header::whole_fields;
 use crate::runtime::Scratch;
@@ -49,7 +50,7 @@ pub async fn exchange<'m>(
 
     let transcoded = OnceLock::new();
     let (message, payload) = as_text(bytes, live.session.charset, &transcoded);
-    let (header, kind) = match header_of(payload) {
+    let (header, kind) = match head_of(message, payload) {
         Ok(known) => known,
         Err(reason) => {
             shared.refused(reason, peer, bytes.len());
@@ -124,10 +125,14 @@ pub async fn exchange<'m>(
         record.unanswered(Label::Unavailable);
         return Reply::Close(Closed::Unavailable);
     };
+    if !header.is_answered() && told.verdict != Verdict::Accepted {
+        record.unanswered(told.outcome);
+        return Reply::Close(Closed::Unanswerable);
+    }
     let reckoning = Reckoning {
         told: &told,
         mode,
-        header: &header,
+        head: &header,
         admitted,
         bytes,
         transcoded,

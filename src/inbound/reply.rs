@@ -4,6 +4,7 @@ use super::admit::answer_charset;
 use super::shared::{Live, Shared};
 use super::told::{Told, Written};
 use crate::config::Framing;
+use crate::envelope::Head;
 use crate::hl7::ack::{Ack, Kind, code};
 use crate::hl7::charset::{Reading, Transcoded};
 use crate::hl7::encoding;
@@ -12,6 +13,7 @@ use crate::mllp::frame_into;
 use crate::runtime::Clock;
 use crate::telemetry::ExchangeRecord;
 use crate::telemetry::labels::{Closed, Refusal};
+use crate::xml;
 
 /// How one message is answered.
 #[derive(Debug)]
@@ -32,7 +34,7 @@ pub struct Reckoning<'a> {
     /// How the sender wants to be told.
     pub mode: Mode,
     /// The message's header.
-    pub header: &'a Header<'a>,
+    pub head: &'a Head<'a>,
     /// How the message was read, or why it was not.
     pub admitted: Result<Reading, Refusal>,
     /// The message as it came.
@@ -81,20 +83,24 @@ impl Reckoning<'_> {
 
     /// An acknowledgement of our own making, in the message's character set.
     fn made(&self, kind: Kind, out: &mut Vec<u8>) {
+        let header = match self.head {
+            Head::Er7(header) => header,
+            Head::Xml(message) => return self.made_xml(message, kind, out),
+        };
         let Some(transcoded) = self.transcoded else {
-            return self.ack(kind, out);
+            return self.ack(header, kind, out);
         };
         let mut text = Vec::new();
-        self.ack(kind, &mut text);
+        self.ack(header, kind, &mut text);
         let text = String::from_utf8_lossy(&text);
         let Framing { start, end, .. } = self.framing;
         let charset = transcoded.charset();
         encoding::answer_into(out, charset, self.bytes, &text, &[start, end]);
     }
 
-    fn ack(&self, kind: Kind, out: &mut Vec<u8>) {
+    fn ack(&self, header: &Header<'_>, kind: Kind, out: &mut Vec<u8>) {
         let ack = Ack {
-            header: self.header,
+            header,
             kind,
             verdict: self.told.verdict,
             faults: &self.told.faults,
@@ -107,6 +113,21 @@ impl Reckoning<'_> {
                 Ok(reading) => reading.named,
                 Err(reason) => reason != Refusal::Charset,
             },
+        };
+        ack.write(out);
+    }
+
+    fn made_xml(&self, message: &xml::Message, kind: Kind, out: &mut Vec<u8>) {
+        let control_id = self.shared.control_ids.next();
+        let ack = xml::Ack {
+            message,
+            kind,
+            verdict: self.told.verdict,
+            faults: &self.told.faults,
+            text: self.told.text.as_deref(),
+            time: self.clock.hl7(),
+            control_id: std::str::from_utf8(&control_id).unwrap_or_default(),
+            default_version: &self.live.session.ack.default_version,
         };
         ack.write(out);
     }

@@ -45,14 +45,18 @@ impl std::fmt::Debug for Told {
 impl Told {
     /// Which acknowledgements are sent, in this order: the table of docs/acknowledgements.md.
     pub fn kinds(&self, mode: Mode, policy: ApplicationAck) -> [Option<Kind>; 2] {
-        let Mode::Enhanced {
-            accept,
-            application,
-        } = mode
-        else {
-            return [Some(Kind::Original), None];
-        };
         let positive = self.verdict == Verdict::Accepted;
+        let (accept, application) = match mode {
+            Mode::Original => return [Some(Kind::Original), None],
+            Mode::Once(accept) => {
+                let own = self.own.as_ref().map(|own| own.kind);
+                return [own.or(accept.holds(positive).then_some(Kind::Accept)), None];
+            }
+            Mode::Enhanced {
+                accept,
+                application,
+            } => (accept, application),
+        };
         let accept = accept.holds(positive);
         // Who has been told that a message was not taken waits for no more. An app that answers with an accept acknowledgement
         // of its own says what it thinks of the message later, and elsewhere.
@@ -238,6 +242,37 @@ mod tests {
                     assert_eq!(sent, table[row][column], "{place}");
                     let sent = kinds(verdict, accept, application, ApplicationAck::Suppressed);
                     assert_eq!(sent, table[row][column].replace('A', ""), "{place}");
+                }
+            }
+        }
+    }
+
+    /// v3: one answer, the app's where it gave one.
+    #[test]
+    fn what_is_answered_once() {
+        let conditions = [Condition::Always, Condition::OnError, Condition::Never];
+        for (verdict, expected) in [
+            (Verdict::Accepted, [true, false, false]),
+            (Verdict::Error, [true, true, false]),
+            (Verdict::Rejected, [true, true, false]),
+        ] {
+            for (accept, expected) in conditions.into_iter().zip(expected) {
+                let mut told = Told {
+                    outcome: Label::Accepted,
+                    verdict,
+                    faults: Vec::new(),
+                    text: None,
+                    own: None,
+                };
+                let kinds =
+                    |told: &Told| told.kinds(Mode::Once(accept), ApplicationAck::Suppressed);
+                let made = expected.then_some(Kind::Accept);
+                assert_eq!(kinds(&told), [made, None], "{verdict:?} {accept:?}");
+                for kind in [Kind::Accept, Kind::Application] {
+                    let bytes = Vec::new();
+                    told.own = Some(Own { bytes, kind });
+                    assert_eq!(kinds(&told), [Some(kind), None], "{verdict:?} {accept:?}");
+                    assert!(told.own(kind).is_some());
                 }
             }
         }

@@ -7,6 +7,7 @@ use crate::hl7::index::Segment;
 use crate::hl7::path::Path;
 use crate::hl7::{Delimiters, Index, Payload};
 use crate::mllp::Deviation;
+use crate::xml::{self, own_ack};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -123,8 +124,10 @@ impl Answer {
     /// What is wrong, as far as the server says.
     pub fn fault(&self) -> Option<Fault> {
         let transcoded = OnceLock::new();
-        let (message, Payload::V2(header)) = as_text(&self.bytes, AS_IT_SAYS, &transcoded) else {
-            return None;
+        let (message, header) = match as_text(&self.bytes, AS_IT_SAYS, &transcoded) {
+            (message, Payload::V2(header)) => (message, header),
+            (message, Payload::Xml) => return xml_fault(message),
+            _ => return None,
         };
         let index = Index::new(message, &header);
         let delimiters = header.delimiters;
@@ -182,20 +185,52 @@ fn read(bytes: &[u8], control_id: &[u8]) -> Result<Code, BadAnswer> {
         (_, Payload::V2(header)) => header,
         ([COMMIT_ACK], _) => return Err(BadAnswer::Commit("ACK")),
         ([COMMIT_NAK], _) => return Err(BadAnswer::Commit("NAK")),
+        (_, Payload::Xml) => return read_xml(bytes, control_id),
         _ => return Err(BadAnswer::NotHl7),
     };
     let index = Index::new(text, &header);
     let msa = index.first(b"MSA").ok_or(BadAnswer::NoMsa)?;
     let answered = msa.field(2).unwrap_or_default();
-    // Whose answer it is comes first: what it says is of interest only to the message that it answers.
+    code(msa.field(1).unwrap_or_default(), answered, control_id)
+}
+
+/// v2.xml or v3.
+fn read_xml(bytes: &[u8], control_id: &[u8]) -> Result<Code, BadAnswer> {
+    let answer = xml::Message::read(bytes).map_err(|_| BadAnswer::NotHl7)?;
+    if answer.flaw.is_some() {
+        return Err(BadAnswer::NotHl7);
+    }
+    let (said, answered) = own_ack::acknowledged(&answer).ok_or(BadAnswer::NoMsa)?;
+    code(said.as_bytes(), answered.as_bytes(), control_id)
+}
+
+/// Whose answer it is comes first: what it says is of interest only to the message that it answers.
+fn code(code: &[u8], answered: &[u8], control_id: &[u8]) -> Result<Code, BadAnswer> {
     if answered != control_id {
         return Err(BadAnswer::Mismatch {
             sent: ControlId::new(control_id),
             answered: ControlId::new(answered),
         });
     }
-    let code = msa.field(1).unwrap_or_default();
     Code::new(code).ok_or_else(|| BadAnswer::Code(ControlId::new(code)))
+}
+
+/// The condition and the text; the place is not looked for.
+fn xml_fault(bytes: &[u8]) -> Option<Fault> {
+    let answer = xml::Message::read(bytes).ok()?;
+    let complaint = own_ack::complaint(&answer);
+    let printable = |text: &str| {
+        let shown = text.chars().take(TEXT);
+        shown
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect()
+    };
+    let fault = Fault {
+        location: String::new(),
+        condition: printable(&complaint.condition),
+        text: printable(&complaint.text),
+    };
+    (fault != Fault::default()).then_some(fault)
 }
 
 /// ERR-1: `PID^1^3^101&Required field missing&HL70357`, of whose repetitions the first is told.
@@ -322,6 +357,39 @@ mod tests {
         assert_eq!(fault("MSA|AE|7 \r"), "");
         assert_eq!(fault("MSA|AE|7 \rERR\r"), "");
         assert_eq!(fault("MSA|AE|7 \rERR||||E||||down\r"), "down");
+    }
+
+    #[test]
+    fn answers_in_xml() {
+        let read = |text: &str, id: &[u8]| Answer::read(text.as_bytes().to_vec(), id);
+        let v2 = "<ACK xmlns='urn:hl7-org:v2xml'><MSA><MSA.1>AE</MSA.1><MSA.2>7 </MSA.2></MSA><ERR><ERR.3><CWE.1>101</CWE.1></ERR.3>\
+                  <ERR.8>no &lt;id&gt;\n</ERR.8></ERR></ACK>";
+        let answer = read(v2, b"7 ").unwrap();
+        assert_eq!(answer.code(), Code::Ae);
+        assert_eq!(answer.fault().unwrap().to_string(), "101: no <id>");
+        assert!(matches!(
+            read(v2, b"7").unwrap_err(),
+            BadAnswer::Mismatch { .. }
+        ));
+        let v3 = "<MCCI_IN000002UV01 xmlns='urn:hl7-org:v3'><acknowledgement><typeCode code='CR'/><targetMessage><id root='1' \
+                  extension='2'/></targetMessage><acknowledgementDetail><code code='NS200'/><text>not here</text>\
+                  </acknowledgementDetail></acknowledgement></MCCI_IN000002UV01>";
+        let answer = read(v3, b"1^2").unwrap();
+        assert_eq!(answer.code(), Code::Cr);
+        assert_eq!(answer.fault().unwrap().to_string(), "NS200: not here");
+        assert!(matches!(
+            read(v3, b"1").unwrap_err(),
+            BadAnswer::Mismatch { .. }
+        ));
+        assert_eq!(
+            read(v3.trim_end_matches('>'), b"1^2").unwrap_err(),
+            BadAnswer::NotHl7
+        );
+        assert_eq!(read("<html/>", b"7").unwrap_err(), BadAnswer::NotHl7);
+        assert_eq!(
+            read("<A xmlns='urn:hl7-org:v3'/>", b"7").unwrap_err(),
+            BadAnswer::NoMsa
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::hl7::mode::is_accept_ack;
 use crate::hl7::{Mode, Payload};
 use crate::mllp::{self, Decoder, Event, More, Wait};
 use crate::net::socket;
+use crate::xml;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -77,12 +78,11 @@ impl Block {
     /// # Errors
     /// If it holds one of the block characters, [`Error::Unframable`].
     pub fn new(message: &[u8], options: &Options) -> Result<Self, Error> {
-        let transcoded = OnceLock::new();
-        let (text, payload) = as_text(message, AS_IT_SAYS, &transcoded);
-        let (mode, is_last_word) = match &payload {
-            Payload::V2(header) => (Mode::of(header).0, is_accept_ack(text, header)),
-            _ => (Mode::Original, false),
-        };
+        let Said {
+            control_id,
+            mode,
+            is_last_word,
+        } = Said::of(message);
         let first = match is_last_word {
             true => Next::Nothing,
             false => expect::first(mode),
@@ -91,7 +91,7 @@ impl Block {
         mllp::encode(&mut bytes, message, options.start, options.end)?;
         Ok(Self {
             bytes,
-            control_id: payload.control_id().into(),
+            control_id,
             mode,
             first,
         })
@@ -114,6 +114,49 @@ impl fmt::Debug for Block {
             .field("bytes", &self.bytes.len())
             .finish_non_exhaustive()
     }
+}
+
+/// What a message says of its answer.
+struct Said {
+    /// Verbatim; empty where there is none.
+    control_id: Box<[u8]>,
+    mode: Mode,
+    /// It is an acknowledgement itself.
+    is_last_word: bool,
+}
+
+impl Said {
+    fn of(message: &[u8]) -> Self {
+        let nothing = Self {
+            control_id: Box::default(),
+            mode: Mode::Original,
+            is_last_word: false,
+        };
+        let transcoded = OnceLock::new();
+        let (message, payload) = as_text(message, AS_IT_SAYS, &transcoded);
+        match payload {
+            Payload::V2(header) => Self {
+                control_id: header.control_id().into(),
+                mode: Mode::of(&header).0,
+                is_last_word: is_accept_ack(message, &header),
+            },
+            Payload::Batch(header) | Payload::BadDelimiters(header) => Self {
+                control_id: header.control_id().into(),
+                ..nothing
+            },
+            Payload::Xml => xml::Message::read(message).map_or(nothing, |document| Self {
+                control_id: document.control_id().as_bytes().into(),
+                mode: document.mode().0,
+                is_last_word: document.is_accept_ack(),
+            }),
+            Payload::Other => nothing,
+        }
+    }
+}
+
+/// MSH-10 of a message, BHS-11 of a batch, or what stands for it in XML, verbatim; empty where there is none.
+pub fn control_id(message: &[u8]) -> Box<[u8]> {
+    Said::of(message).control_id
 }
 
 /// An open connection on which nothing is under way.

@@ -17,12 +17,15 @@ pub enum Next {
 
 /// Before anything has come.
 pub fn first(mode: Mode) -> Next {
-    let Mode::Enhanced {
-        accept,
-        application,
-    } = mode
-    else {
-        return Next::Must;
+    let (accept, application) = match mode {
+        Mode::Original => return Next::Must,
+        // Whatever is wanted: an application may answer by itself, and a document that is not taken ends the connection.
+        Mode::Once(Condition::Never) => return Next::May,
+        Mode::Once(accept) => return wanted(accept),
+        Mode::Enhanced {
+            accept,
+            application,
+        } => (accept, application),
     };
     match (wanted(accept), wanted(application)) {
         (Next::Must, _) | (_, Next::Must) => Next::Must,
@@ -57,6 +60,14 @@ mod tests {
     #[test]
     fn what_is_waited_for() {
         assert_eq!(first(Mode::Original), Next::Must);
+        for (accept, expected) in [
+            (Always, Next::Must),
+            (OnError, Next::May),
+            (Never, Next::May),
+        ] {
+            assert_eq!(first(Mode::Once(accept)), expected);
+            assert_eq!(after(Mode::Once(accept), Code::Ca), Next::Nothing);
+        }
         assert_eq!(after(Mode::Original, Code::Ca), Next::Nothing);
         for (accept, application, before, after_ca) in [
             (Always, Always, Next::Must, Next::Must),

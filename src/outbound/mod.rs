@@ -18,5 +18,5 @@ pub mod error;
 pub mod expect;
 
 pub use answer::{Answer, Code, Fault};
-pub use client::{Block, Connection, Options};
+pub use client::{Block, Connection, Options, control_id};
 pub use error::{BadAnswer, ControlId, Error, Kind, Stage};

@@ -92,7 +92,7 @@ labels! {
         Batch = "batch",
         /// MSH-18 names a character set that is not carried.
         Charset = "charset",
-        /// XML (v2.xml, v3, CDA).
+        /// XML that is not HL7's, not well-formed, or holds what is not read (a DTD, entities).
         Xml = "xml",
     }
 }
@@ -124,6 +124,8 @@ labels! {
         NotHl7 = "not_hl7",
         /// `ack.unavailable: close`.
         Unavailable = "unavailable",
+        /// A document that has no acknowledgement (CDA) was not taken.
+        Unanswerable = "unanswerable",
         /// The bridge is draining.
         Drain = "drain",
         /// The drain's deadline passed.

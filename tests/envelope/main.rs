@@ -6,10 +6,9 @@ use std::sync::{LazyLock, OnceLock};
 
 use jsonschema::Validator;
 use mllp_bridge::config::{self, Charset, Overrides, Session, Source as ConfigSource};
-use mllp_bridge::envelope::{Envelope, EventId, Shape, Source, read};
+use mllp_bridge::envelope::{Envelope, EventId, Head, Shape, Source, read};
 use mllp_bridge::hl7::charset::{Reading, Transcoded, as_text};
-use mllp_bridge::hl7::{Header, Payload};
-use mllp_bridge::inbound::admit::{Kind, admit, warnings};
+use mllp_bridge::inbound::admit::{Kind, admit, head_of, warnings};
 use mllp_bridge::inbound::frame::Frame;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -64,7 +63,7 @@ static SCHEMA: LazyLock<Validator> = LazyLock::new(|| {
 struct Admitted<'a> {
     bytes: &'a [u8],
     message: &'a [u8],
-    header: Header<'a>,
+    header: Head<'a>,
     reading: Reading,
     warnings: Vec<mllp_bridge::envelope::Warning>,
 }
@@ -74,7 +73,7 @@ impl<'a> Admitted<'a> {
         // Lives as long as the test process: there are not many, and they are small.
         let transcoded: &OnceLock<Transcoded> = Box::leak(Box::default());
         let (message, payload) = as_text(bytes, SESSION.charset, transcoded);
-        let Payload::V2(header) = payload else {
+        let Ok((header, Kind::Message)) = head_of(message, payload) else {
             return None;
         };
         let mut deviations = Vec::new();
@@ -163,6 +162,14 @@ fn holds(message: &[u8], limit: usize) -> Result<bool, String> {
         return Err(format!("raw became {}", Shown(&back)));
     }
 
+    if let Head::Xml(_) = admitted.header {
+        let parsed = &admitted.json(PARSED)["data"];
+        return match parsed.get("segments").or(parsed.get("delimiters")) {
+            None => Ok(true),
+            Some(_) => Err("XML has no segments".into()),
+        };
+    }
+
     let parsed = admitted.json(PARSED);
     let segments = &parsed["data"]["segments"];
     let rebuilt = match read::to_er7(parsed.to_string().as_bytes()) {
@@ -192,7 +199,10 @@ fn exception_before(
     error: &read::BadEnvelope,
 ) -> Result<(), String> {
     // A message whose MSH-2 names no escape character has no way to write a line end as data.
-    let no_escape = admitted.header.delimiters.escape.is_none();
+    let no_escape = match &admitted.header {
+        Head::Er7(header) => header.delimiters.escape.is_none(),
+        Head::Xml(_) => false,
+    };
     if no_escape && leaves(segments).iter().any(|value| value.contains('\n')) {
         return Ok(());
     }
@@ -251,6 +261,32 @@ proptest! {
         if let Err(problem) = holds(&message, limit) {
             prop_assert!(false, "{}\n{problem}", Shown(&message));
         }
+    }
+}
+
+#[test]
+fn nothing_is_lost_in_xml() {
+    for file in [
+        "v2-5-adt",
+        "v2-3-1-adt",
+        "v2-7-enhanced",
+        "v3-pix-feed",
+        "cda",
+    ] {
+        let path = format!(
+            "{}/tests/xml/messages/{file}.xml",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let utf8 = std::fs::read(path).unwrap();
+        assert_eq!(holds(&utf8, 7), Ok(true), "{file}");
+        let marked = [b"\xef\xbb\xbf".as_slice(), &utf8].concat();
+        assert_eq!(holds(&marked, 7), Ok(true), "{file}");
+        let declared = "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>";
+        let text = String::from_utf8(utf8).unwrap();
+        let text = text.replace("<?xml version=\"1.0\" encoding=\"UTF-8\"?>", "");
+        let latin1 = [declared, &text].concat();
+        let latin1: Vec<u8> = latin1.chars().map(|c| u8::try_from(c).unwrap()).collect();
+        assert_eq!(holds(&latin1, 7), Ok(true), "{file}");
     }
 }
 

@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["config"],
     &["telemetry", "runtime", "net"],
     &["mllp", "hl7"],
+    &["xml"],
     &["envelope", "fhir"],
     &["deliver", "journal"],
     &["inbound", "outbound", "injector", "admin"],
@@ -38,6 +39,7 @@ const ONLY: &[(&str, &[&str])] = &[("cli", &["config"])];
 const PURE: &[&str] = &[
     "mllp",
     "hl7",
+    "xml",
     "envelope",
     "injector::annotation",
     "injector::container",
@@ -510,7 +512,7 @@ fn the_message_says_where_and_why() {
         &[
             "src/hl7.rs:5: `crate::deliver::Outcome`",
             "`hl7` is in layer 2",
-            "`deliver` in layer 4",
+            "`deliver` in layer 5",
         ],
     );
 }

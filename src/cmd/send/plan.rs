@@ -1,8 +1,9 @@
 //! What is to be sent: the messages of files, of directories and of standard input, each in its block.
 
 use crate::hl7::charset::{AS_IT_SAYS, as_text};
-use crate::hl7::{Terminator, split};
-use crate::outbound::{Block, ControlId, Error, Options};
+use crate::hl7::{Payload, Terminator, split};
+use crate::outbound::{self, Block, ControlId, Error, Options};
+use crate::xml;
 use anyhow::{Context, bail};
 use std::fs;
 use std::io::Read;
@@ -118,11 +119,17 @@ impl Plan {
             let message = bytes.get(range).unwrap_or_default();
             let transcoded = OnceLock::new();
             let (_, payload) = as_text(message, AS_IT_SAYS, &transcoded);
-            match payload.header() {
-                Some(header) => odd.lf += usize::from(header.terminator != Terminator::Cr),
-                None => odd.no_header += 1,
-            }
-            let control_id = ControlId::new(payload.control_id());
+            let control_id = match payload.header() {
+                Some(header) => {
+                    odd.lf += usize::from(header.terminator != Terminator::Cr);
+                    ControlId::new(header.control_id())
+                }
+                None => {
+                    let id = outbound::control_id(message);
+                    odd.no_header += usize::from(id.is_empty());
+                    ControlId::new(&id)
+                }
+            };
             self.entries.push(Entry {
                 file,
                 number: place + 1,
@@ -177,8 +184,12 @@ fn holds_messages(bytes: &[u8]) -> bool {
     let first = split::messages(bytes).into_iter().next();
     let message = first.and_then(|range| bytes.get(range)).unwrap_or_default();
     let transcoded = OnceLock::new();
-    let (_, payload) = as_text(message, AS_IT_SAYS, &transcoded);
-    payload.header().is_some()
+    let (message, payload) = as_text(message, AS_IT_SAYS, &transcoded);
+    match payload {
+        Payload::V2(_) | Payload::Batch(_) | Payload::BadDelimiters(_) => true,
+        Payload::Xml => xml::Message::read(message).is_ok(),
+        Payload::Other => false,
+    }
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

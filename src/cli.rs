@@ -1,5 +1,6 @@
 //! The command line: types only. What each command does is in [`crate::cmd`].
 
+use crate::config::{Checksum, FramingKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -140,7 +141,16 @@ pub struct SendArgs {
     /// At most this many messages a second, over all connections
     #[arg(long, value_name = "PER_SECOND", value_parser = positive)]
     pub rate: Option<f64>,
-    /// How long to wait for each answer, in seconds
+    /// What goes around a message, as agreed with the server: mllp, mllp2 (Release 2) or hllp
+    #[arg(long, default_value = "mllp", value_name = "KIND", value_parser = framing_kind)]
+    pub framing: FramingKind,
+    /// With hllp: how blocks are checked, xor, sum or none
+    #[arg(long, default_value = "xor", value_name = "CHECK", value_parser = checksum)]
+    pub checksum: Checksum,
+    /// With mllp2 and hllp: how often a message is sent again that the server refuses (NAK) or does not commit
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub resends: u32,
+    /// How long to wait for each answer, in seconds; with mllp2 as long again for each commit block
     #[arg(long, default_value_t = 30.0, value_name = "SECONDS", value_parser = positive)]
     pub timeout: f64,
     /// One line for every message
@@ -149,6 +159,24 @@ pub struct SendArgs {
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
+}
+
+fn framing_kind(text: &str) -> Result<FramingKind, String> {
+    match text {
+        "mllp" => Ok(FramingKind::Mllp),
+        "mllp2" => Ok(FramingKind::Mllp2),
+        "hllp" => Ok(FramingKind::Hllp),
+        _ => Err("must be mllp, mllp2 or hllp".into()),
+    }
+}
+
+fn checksum(text: &str) -> Result<Checksum, String> {
+    match text {
+        "xor" => Ok(Checksum::Xor),
+        "sum" => Ok(Checksum::Sum),
+        "none" => Ok(Checksum::None),
+        _ => Err("must be xor, sum or none".into()),
+    }
 }
 
 /// `host:port`; an IPv6 address stands in brackets.

@@ -64,7 +64,7 @@ pub struct Listener {
 /// The part of a listener that a reload may replace: it is read anew for every message.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Session {
-    /// Start and end bytes, and how tolerant the decoder is.
+    /// What goes around a message on the wire.
     pub framing: Framing,
     /// Bounds on one connection.
     pub limits: Limits,
@@ -89,9 +89,11 @@ pub struct Duplicates {
     pub max_bytes: usize,
 }
 
-/// MLLP Release 1 block characters.
+/// What goes around a message on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Framing {
+    /// The protocol.
+    pub kind: FramingKind,
     /// Start of a block, `VT` (0x0B) in the standard.
     pub start: u8,
     /// End of a block, `FS` (0x1C) in the standard; a CR follows it.
@@ -99,6 +101,38 @@ pub struct Framing {
     /// How long to wait after an end byte that nothing follows before the frame counts as ended
     /// (senders that forget the CR).
     pub end_idle: Duration,
+    /// How long a content block of ours waits to be committed (MLLP Release 2).
+    pub commit_timeout: Duration,
+    /// How often a block of ours is sent again (MLLP Release 2, HLLP).
+    pub resends: u32,
+    /// How a block is checked (HLLP).
+    pub checksum: Checksum,
+}
+
+/// Protocols that carry messages: docs/framing.md.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum FramingKind {
+    /// MLLP Release 1.
+    Mllp,
+    /// MLLP Release 2: each block is committed by one of one byte.
+    Mllp2,
+    /// Hybrid Lower Layer Protocol: a count and a checksum in each block.
+    Hllp,
+}
+
+/// How an HLLP block is checked. A sender's `999` is always taken as "not checked".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Checksum {
+    /// All bytes from the start byte through the last data byte, XORed.
+    Xor,
+    /// The same bytes, added up modulo 256.
+    Sum,
+    /// Not at all: `999` is sent, and what comes is not looked at.
+    None,
 }
 
 /// Bounds on one listener's connections.
@@ -344,6 +378,27 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+impl From<&raw::Framing> for Framing {
+    fn from(raw: &raw::Framing) -> Self {
+        Self {
+            kind: raw.kind,
+            start: raw.start.0,
+            end: raw.end.0,
+            end_idle: raw.end_idle.0,
+            commit_timeout: raw.commit_timeout.0,
+            resends: raw.resends,
+            checksum: raw.hllp.checksum,
+        }
+    }
+}
+
+/// As a listener has it that says nothing of its framing.
+impl Default for Framing {
+    fn default() -> Self {
+        Self::from(&raw::Framing::default())
+    }
 }
 
 impl Secret {

@@ -17,7 +17,8 @@ use super::parse::units::{
     Address, ByteSize, CharsetName, ControlByte, OrOff, Period, Text, Url, false_as_off,
 };
 use super::{
-    AckMode, ApplicationAck, Format, LogFormat, LogLevel, TraceParent, Unavailable, Verdict,
+    AckMode, ApplicationAck, Checksum, Format, FramingKind, LogFormat, LogLevel, TraceParent,
+    Unavailable, Verdict,
 };
 
 /// Configuration of mllp-bridge. Every key is optional.
@@ -63,7 +64,7 @@ pub struct Listener {
     /// `net.core.somaxconn`.
     #[schemars(range(min = 1, max = 65535), extend("x-restart" = true))]
     pub backlog: u32,
-    /// MLLP's block characters.
+    /// What goes around a message on the wire.
     pub framing: Framing,
     /// Bounds on this listener's connections.
     pub limits: Limits,
@@ -77,17 +78,35 @@ pub struct Listener {
     pub duplicates: Duplicates,
 }
 
-/// MLLP's block characters: control characters, which no message can contain.
+/// What goes around a message on the wire; see docs/framing.md. A reload changes it for new connections.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
 pub struct Framing {
-    /// Byte before a message, a number (`11`) or hexadecimal (`0x0B`).
+    /// The protocol, which both ends must have agreed on.
+    pub kind: FramingKind,
+    /// Byte before a message, a number (`11`) or hexadecimal (`0x0B`): a control character, which no message can contain.
     pub start: ControlByte,
-    /// Byte after a message; a CR follows it.
+    /// Byte after a message, a control character as well; a CR follows it.
     pub end: ControlByte,
     /// A message whose end byte is followed by nothing for this long counts as ended: some senders
     /// forget the CR.
     pub end_idle: Period,
+    /// For `mllp2`: longest time for the sender to commit an answer, before the answer is sent again. The standard says 5s to 30s.
+    pub commit_timeout: Period,
+    /// For `mllp2` and `hllp`: how often an answer is sent again that the sender refuses, or does not commit, 0 to 100. Then the
+    /// connection is closed.
+    #[schemars(range(max = 100))]
+    pub resends: u32,
+    /// What only `hllp` has.
+    pub hllp: Hllp,
+}
+
+/// What only the Hybrid Lower Layer Protocol has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
+pub struct Hllp {
+    /// How a block's checksum is made. Vendors differ.
+    pub checksum: Checksum,
 }
 
 /// Bounds on one listener's connections.
@@ -291,9 +310,21 @@ impl Default for Listener {
 impl Default for Framing {
     fn default() -> Self {
         Self {
+            kind: FramingKind::Mllp,
             start: ControlByte(0x0B),
             end: ControlByte(0x1C),
             end_idle: Period::millis(500),
+            commit_timeout: Period::secs(10),
+            resends: 3,
+            hllp: Hllp::default(),
+        }
+    }
+}
+
+impl Default for Hllp {
+    fn default() -> Self {
+        Self {
+            checksum: Checksum::Xor,
         }
     }
 }

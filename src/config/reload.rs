@@ -81,13 +81,17 @@ mod tests {
     const RELOAD: bool = false;
 
     /// Every key, a value other than its default, and which side it is on.
-    const KEYS: [(&str, &str, bool); 42] = [
+    const KEYS: [(&str, &str, bool); 46] = [
         ("listeners[].name", "other", RESTART),
         ("listeners[].bind", "'[::1]:1'", RESTART),
         ("listeners[].backlog", "7", RESTART),
         ("listeners[].framing.start", "1", RELOAD),
         ("listeners[].framing.end", "2", RELOAD),
         ("listeners[].framing.end_idle", "3s", RELOAD),
+        ("listeners[].framing.kind", "hllp", RELOAD),
+        ("listeners[].framing.commit_timeout", "3s", RELOAD),
+        ("listeners[].framing.resends", "7", RELOAD),
+        ("listeners[].framing.hllp.checksum", "sum", RELOAD),
         ("listeners[].limits.max_message_bytes", "1MiB", RELOAD),
         ("listeners[].limits.max_connections", "7", RESTART),
         ("listeners[].limits.idle_timeout", "off", RELOAD),

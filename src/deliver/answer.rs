@@ -15,6 +15,7 @@ use crate::envelope::Head;
 use crate::hl7::ack::{Fault, Kind, Severity, Verdict};
 use crate::hl7::own_ack;
 use crate::hl7::path::Path;
+use crate::mllp::wrap;
 use crate::telemetry::labels::Attempt;
 use crate::xml::{self, Flaw};
 use serde_json::Value;
@@ -125,6 +126,10 @@ fn begins_with(body: &[u8], kind: &[u8]) -> bool {
 fn own(response: &Response, body: &[u8], asked: Asked<'_>) -> Outcome {
     if response.cut {
         return too_large(response.status);
+    }
+    if wrap::most(&asked.framing).is_some_and(|most| body.len() > most) {
+        let text = "the application's HL7 answer is longer than HLLP can carry";
+        return app_fault(text, response.status);
     }
     let own = |kind| {
         let bytes = body.to_vec();
@@ -330,11 +335,7 @@ mod tests {
         };
         let asked = Asked {
             head: &head(),
-            framing: Framing {
-                start: 0x0B,
-                end: 0x1C,
-                end_idle: std::time::Duration::ZERO,
-            },
+            framing: Framing::default(),
         };
         judge(
             &response,

@@ -219,6 +219,10 @@ pub fn answer(refusal: Refusal) -> (Verdict, Fault) {
             102,
             "not well-formed XML of HL7's, or with what is not read: a DTD, entities, too deep",
         ),
+        // A block that never became a message: the link refuses it.
+        Refusal::BadBlock | Refusal::BadCount | Refusal::BadChecksum | Refusal::Wide => {
+            (Verdict::Rejected, None, 207, "the block is damaged")
+        }
     };
     let location = location.and_then(|path| path.parse().ok());
     (

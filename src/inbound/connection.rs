@@ -8,6 +8,13 @@
 //!    │    └ idle, probe, not MLLP            └ peer gone: ack_unwritten
 //!    └ drain, only here: never inside a frame or an exchange
 //! ```
+//!
+//! `reading` has the waits and their deadlines, `link` and `commit` what HLLP and MLLP Release 2 do between a frame and a
+//! message, and between an answer and the next message.
+
+mod commit;
+mod link;
+mod reading;
 
 use super::exchange::exchange;
 use super::frame::Frame;
@@ -16,18 +23,17 @@ use super::parts::Parts;
 use super::reply::Reply;
 use super::shared::{Live, Shared};
 use super::told::Written;
-use crate::config::Framing;
+use crate::config::{Framing, FramingKind};
 use crate::deliver::Delivery;
-use crate::mllp::sniff::Foreign;
-use crate::mllp::{Decoder, Event, More, Wait};
+use crate::mllp::{Decoder, wrap};
 use crate::runtime::{Alarm, Scratch};
 use crate::telemetry::ExchangeRecord;
 use crate::telemetry::labels::{Closed, Deviation, Label};
-use std::future::{Future, poll_fn};
+use link::Link;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -43,8 +49,11 @@ pub struct Connection<'s> {
     stream: TcpStream,
     shared: &'s Shared,
     live: Arc<Live>,
-    /// A reload of the block characters is for new connections.
+    /// A reload of the framing is for new connections.
     framing: Framing,
+    link: Link,
+    /// Until when the peer may commit what was written last (MLLP Release 2); `None` if nothing is waited for.
+    awaiting: Option<Instant>,
     peer: String,
     input: Input,
     delivery: Delivery,
@@ -63,15 +72,15 @@ pub struct Connection<'s> {
 pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Closed {
     let live = shared.live();
     let session = &live.session;
-    let decoder = Decoder::new(
-        session.framing.start,
-        session.framing.end,
-        session.limits.max_message_bytes,
-    );
+    let framing = session.framing;
+    let longest = wrap::longest_block(&framing, session.limits.max_message_bytes);
+    let decoder = Decoder::new(framing.start, framing.end, longest);
     let mut connection = Connection {
         stream,
         shared,
-        framing: session.framing,
+        framing,
+        link: Link::default(),
+        awaiting: None,
         peer: peer.ip().to_canonical().to_string(),
         input: Input::new(decoder),
         delivery: Delivery::default(),
@@ -97,16 +106,14 @@ impl Connection<'_> {
         let mut draining = pin!(drain.begun());
         let mut scratch = None;
         loop {
-            let frame = match self.next_frame(&mut scratch, draining.as_mut()).await {
+            let frame = match self.next_message(&mut scratch, draining.as_mut()).await {
                 Ok(frame) => frame,
                 Err(closed) => return closed,
             };
-            self.frame_began = None;
             // Settings may have been reloaded since the last message.
             self.live = self.shared.live();
-            let scratch = scratch.get_or_insert_default();
             // On the heap while it lasts: an exchange is many times the size of a connection that waits.
-            if let Err(closed) = Box::pin(self.answer(&frame, scratch)).await {
+            if let Err(closed) = Box::pin(self.answer(&frame, &mut scratch)).await {
                 return closed;
             }
             if drain.is_draining() {
@@ -115,9 +122,36 @@ impl Connection<'_> {
         }
     }
 
+    /// The next message: a frame, or what is inside of one.
+    async fn next_message(
+        &mut self,
+        scratch: &mut Option<Scratch>,
+        mut draining: Pin<&mut impl Future<Output = Instant>>,
+    ) -> Result<Frame, Closed> {
+        if self.framing.kind == FramingKind::Mllp {
+            let frame = self.next_frame(scratch, draining).await?;
+            self.frame_began = None;
+            return Ok(frame);
+        }
+        loop {
+            let frame = match self.input.take_held() {
+                Some(held) => held,
+                None => match self.next_frame(scratch, draining.as_mut()).await {
+                    Ok(frame) => frame,
+                    Err(closed) => return Err(Box::pin(self.give_up(closed)).await),
+                },
+            };
+            self.frame_began = None;
+            if let Some(message) = Box::pin(self.open(frame, scratch)).await? {
+                return Ok(message);
+            }
+        }
+    }
+
     /// One exchange and its reply.
-    async fn answer(&mut self, frame: &Frame, scratch: &mut Scratch) -> Result<(), Closed> {
-        scratch.clear_answer();
+    async fn answer(&mut self, frame: &Frame, scratch: &mut Option<Scratch>) -> Result<(), Closed> {
+        let space = scratch.get_or_insert_default();
+        space.clear_answer();
         let parts = Parts {
             shared: self.shared,
             live: &self.live,
@@ -127,11 +161,15 @@ impl Connection<'_> {
             peer: &self.peer,
             deviations: &mut self.deviations,
         };
-        let reply = exchange(frame, scratch, parts, Instant::now()).await;
-        let result = match reply {
-            Reply::Close(closed) => Err(closed),
-            Reply::Nothing => Ok(()),
-            Reply::Acks(record, acks) => self.write(record, acks, &scratch.ack).await,
+        let reply = exchange(frame, space, parts, Instant::now()).await;
+        let result = match (self.framing.kind, reply) {
+            (FramingKind::Mllp, Reply::Close(closed)) => Err(closed),
+            (FramingKind::Mllp, Reply::Nothing) => Ok(()),
+            (FramingKind::Mllp, Reply::Acks(record, acks)) => {
+                self.write(record, &acks, &space.ack).await
+            }
+            (FramingKind::Mllp2, reply) => Box::pin(self.commit(reply, frame, scratch)).await,
+            (FramingKind::Hllp, reply) => Box::pin(self.answer_hllp(reply, &space.ack)).await,
         };
         self.report_deviations();
         result
@@ -141,201 +179,31 @@ impl Connection<'_> {
     async fn write(
         &mut self,
         record: ExchangeRecord<'_>,
-        acks: [Option<Written>; 2],
+        acks: &[Option<Written>; 2],
         buffer: &[u8],
     ) -> Result<(), Closed> {
-        for Written { block, code } in acks.into_iter().flatten() {
-            let block = buffer.get(block).unwrap_or_default();
-            let timeout = Instant::now() + self.live.session.limits.write_timeout;
-            let write = self.stream.write_all(block);
-            match self.alarm.race(Some(timeout), write).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err(Closed::Error),
-                Err(_) => return Err(Closed::WriteTimeout),
-            }
-            let sent = &self.shared.metrics.sent_bytes;
-            sent.inc_by(block.len() as u64);
-            record.acked(code);
+        for Written { block, code } in acks.iter().flatten() {
+            let block = buffer.get(block.clone()).unwrap_or_default();
+            self.put(block).await?;
+            record.acked(*code);
         }
         self.active = Instant::now();
         record.written(self.active);
         Ok(())
     }
 
-    /// Reads until a frame is whole.
-    async fn next_frame(
-        &mut self,
-        scratch: &mut Option<Scratch>,
-        mut draining: Pin<&mut impl Future<Output = Instant>>,
-    ) -> Result<Frame, Closed> {
-        self.input
-            .decoder()
-            .set_max(self.live.session.limits.max_message_bytes);
-        let mut more = More::Maybe;
-        loop {
-            let buffer = scratch.as_ref().map_or(&[][..], |scratch| &scratch.input);
-            let event = self.input.step(buffer, more);
-            self.count_framing();
-            match event {
-                Event::Frame(range) => return Ok(Frame::Whole(range)),
-                Event::Oversized(_) => {
-                    return Ok(Frame::Oversized(
-                        self.input.decoder().oversized_head().to_vec(),
-                    ));
-                }
-                Event::Foreign(foreign) => return Err(self.foreign(foreign)),
-                Event::Wait(_) if more == More::Eof => {
-                    return Err(if self.received_any {
-                        Closed::Peer
-                    } else {
-                        Closed::Probe
-                    });
-                }
-                Event::Wait(wait) => {
-                    more = self.read(wait, scratch, draining.as_mut()).await?;
-                    if wait == Wait::Start && !self.input.decoder().in_block() {
-                        // The first bytes of a message: settings may have been reloaded since the last one.
-                        self.live = self.shared.live();
-                        let limits = &self.live.session.limits;
-                        self.input.decoder().set_max(limits.max_message_bytes);
-                    }
-                }
-            }
+    /// Writes one block, in one write call.
+    async fn put(&mut self, block: &[u8]) -> Result<(), Closed> {
+        let timeout = Instant::now() + self.live.session.limits.write_timeout;
+        let write = self.stream.write_all(block);
+        match self.alarm.race(Some(timeout), write).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(Closed::Error),
+            Err(_) => return Err(Closed::WriteTimeout),
         }
-    }
-
-    /// Waits for bytes and reads them, or tells that none come.
-    async fn read(
-        &mut self,
-        wait: Wait,
-        scratch: &mut Option<Scratch>,
-        mut draining: Pin<&mut impl Future<Output = Instant>>,
-    ) -> Result<More, Closed> {
-        let empty = scratch
-            .as_mut()
-            .is_none_or(|scratch| self.input.compact(&mut scratch.input));
-        let between = wait == Wait::Start && empty && !self.input.decoder().in_block();
-        if between {
-            self.rest(scratch);
-        }
-        if wait != Wait::Start {
-            let now = Instant::now();
-            let began = *self.frame_began.get_or_insert(now);
-            // Also for a peer that never pauses, so that the alarm below would never be looked at.
-            if began + self.live.session.limits.frame_timeout <= now {
-                return Err(Closed::FrameTimeout);
-            }
-        }
-        loop {
-            let (deadline, expired) = self.deadline(wait, between);
-            let stream = &self.stream;
-            let ready = poll_fn(|context| {
-                if let Poll::Ready(ready) = stream.poll_read_ready(context) {
-                    return Poll::Ready(Some(ready));
-                }
-                // The drain is seen between frames only. Bytes that are not a frame's yet do not put it off.
-                if wait == Wait::Start && draining.as_mut().poll(context).is_ready() {
-                    return Poll::Ready(None);
-                }
-                Poll::Pending
-            });
-            match self.alarm.race(deadline, ready).await {
-                Err(_) => match expired {
-                    Expired::AfterEnd => return Ok(More::Idle),
-                    Expired::Closed(closed) => return Err(closed),
-                    Expired::AppConnection => continue,
-                },
-                Ok(None) => return Err(Closed::Drain),
-                Ok(Some(Err(_))) => return Err(Closed::Error),
-                Ok(Some(Ok(()))) => {}
-            }
-            let buffer = &mut scratch
-                .get_or_insert_with(|| self.shared.buffers.take())
-                .input;
-            let limits = &self.live.session.limits;
-            let (max, budget) = (limits.max_message_bytes, &self.shared.budget);
-            if !self.input.make_room(buffer, budget, max) {
-                let began = Instant::now();
-                let until = Some(began + limits.frame_timeout);
-                let room = Box::pin(self.input.wait_for_room(buffer, budget, max));
-                if self.alarm.race(until, room).await.is_err() {
-                    return Err(Closed::FrameTimeout);
-                }
-                // The peer is not to blame for this wait.
-                if let Some(frame) = &mut self.frame_began {
-                    *frame += began.elapsed();
-                }
-            }
-            match self.input.read(&self.stream, buffer) {
-                // A new socket counts as ready until it has been read from once.
-                Ok(None) if between => self.rest(scratch),
-                Ok(None) => {}
-                Ok(Some(0)) => return Ok(More::Eof),
-                Ok(Some(count)) => {
-                    self.received_any = true;
-                    self.active = Instant::now();
-                    self.shared.metrics.received_bytes.inc_by(count as u64);
-                    return Ok(More::Maybe);
-                }
-                Err(_) => {
-                    // A reset in the middle of a frame is a truncated frame, too.
-                    self.input.step(buffer, More::Eof);
-                    self.count_framing();
-                    // Load balancers and the kubelet end their probes with a reset.
-                    return Err(if self.received_any {
-                        Closed::Error
-                    } else {
-                        Closed::Probe
-                    });
-                }
-            }
-        }
-    }
-
-    /// Nothing is held while nothing comes.
-    fn rest(&mut self, scratch: &mut Option<Scratch>) {
-        self.input.release();
-        if let Some(scratch) = scratch.take() {
-            self.shared.buffers.give(scratch);
-        }
-    }
-
-    /// Until when to wait, and what it means if nothing comes by then.
-    fn deadline(&mut self, wait: Wait, between: bool) -> (Option<Instant>, Expired) {
-        let limits = &self.live.session.limits;
-        let frame = self.frame_began.map(|began| began + limits.frame_timeout);
-        match wait {
-            Wait::AfterEnd => {
-                let idle = self.active + self.framing.end_idle;
-                (Some(idle), Expired::AfterEnd)
-            }
-            Wait::Data => (frame, Expired::Closed(Closed::FrameTimeout)),
-            Wait::Start => {
-                let idle = limits.idle_timeout.map(|timeout| self.active + timeout);
-                let app_idle = self.live.session.deliver.idle_timeout;
-                let app = if between {
-                    self.delivery.expire(Instant::now(), app_idle)
-                } else {
-                    None
-                };
-                match (idle, app) {
-                    (Some(idle), Some(app)) if app < idle => (Some(app), Expired::AppConnection),
-                    (None, Some(app)) => (Some(app), Expired::AppConnection),
-                    _ => (idle, Expired::Closed(Closed::Idle)),
-                }
-            }
-        }
-    }
-
-    fn foreign(&self, foreign: Foreign) -> Closed {
-        let closed = match foreign {
-            Foreign::Http => Closed::LooksLikeHttp,
-            Foreign::Tls => Closed::LooksLikeTls,
-            Foreign::Proxy => Closed::LooksLikeProxy,
-            Foreign::Nothing => Closed::NotMllp,
-        };
-        self.shared.foreign(closed, &self.peer);
-        closed
+        let sent = &self.shared.metrics.sent_bytes;
+        sent.inc_by(block.len() as u64);
+        Ok(())
     }
 
     /// Counts what was odd about the framing, as it comes: a peer that never completes a block is seen, too.
@@ -396,15 +264,4 @@ impl Drop for Connection<'_> {
     fn drop(&mut self) {
         self.report_deviations();
     }
-}
-
-/// What a deadline was for.
-#[derive(Debug, Clone, Copy)]
-enum Expired {
-    /// Nothing followed an end byte: the frame is whole.
-    AfterEnd,
-    /// The connection ends.
-    Closed(Closed),
-    /// The app's connection was idle for long enough.
-    AppConnection,
 }

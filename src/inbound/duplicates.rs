@@ -170,9 +170,16 @@ impl State {
     }
 }
 
-/// What a message is known by: its bytes, and the block characters of its answer.
+/// What a message is known by: its bytes, and what goes around its answer.
 pub fn key(hash: u128, framing: Framing) -> u128 {
-    hash ^ u128::from(u16::from_be_bytes([framing.start, framing.end]))
+    let Framing {
+        kind,
+        start,
+        end,
+        checksum,
+        ..
+    } = framing;
+    hash ^ u128::from(u32::from_be_bytes([kind as u8, checksum as u8, start, end]))
 }
 
 /// What is told of a message whose like is still with the app.

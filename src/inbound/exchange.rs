@@ -8,7 +8,6 @@ use super::reply::{Reckoning, Reply};
 use super::told::{refused, settle};
 use crate::deliver::{Exchange, Outcome, Space};
 use crate::envelope::{EventId, Source};
-use crate::hl7::ack::Verdict;
 use crate::hl7::charset::as_text;
 use crate::hl7::header::whole_fields;
 use crate::runtime::Scratch;
@@ -125,7 +124,7 @@ pub async fn exchange<'m>(
         record.unanswered(Label::Unavailable);
         return Reply::Close(Closed::Unavailable);
     };
-    if !header.is_answered() && told.verdict != Verdict::Accepted {
+    if told.closes(&header, framing) {
         record.unanswered(told.outcome);
         return Reply::Close(Closed::Unanswerable);
     }

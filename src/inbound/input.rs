@@ -1,5 +1,6 @@
 //! Bytes from one peer: the buffer, its bound, and what the decoder has used of it.
 
+use super::frame::Frame;
 use crate::mllp::{Decoder, Event, More, Step};
 use crate::runtime::Budget;
 use crate::runtime::buffers::Reserved;
@@ -16,6 +17,8 @@ pub struct Input {
     decoder: Decoder,
     /// Bytes of the buffer that are used up.
     used: usize,
+    /// A frame that came while another one was waited for. It counts as used, and its bytes stay.
+    held: Option<Frame>,
     reserved: Reserved,
 }
 
@@ -25,6 +28,7 @@ impl Input {
         Self {
             decoder,
             used: 0,
+            held: None,
             reserved: Reserved::default(),
         }
     }
@@ -45,13 +49,52 @@ impl Input {
         event
     }
 
+    /// Keeps a frame for later; `false` if there is one already.
+    pub fn hold(&mut self, frame: Frame) -> bool {
+        let free = self.held.is_none();
+        if free {
+            self.held = Some(frame);
+        }
+        free
+    }
+
+    /// Whether a frame is kept.
+    pub fn is_holding(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Drops what is used up behind this place, so that what is before it stays where it is.
+    pub fn forget_behind(&mut self, buffer: &mut Vec<u8>, place: usize) {
+        if place < self.used && self.used <= buffer.len() {
+            buffer.drain(place..self.used);
+            self.used = place;
+        }
+    }
+
+    /// Bytes that have come and are not used up.
+    pub fn pending(&self, buffer: &[u8]) -> usize {
+        buffer.len() - self.used
+    }
+
+    /// The frame that was kept. Its range is good until the next read.
+    pub fn take_held(&mut self) -> Option<Frame> {
+        self.held.take()
+    }
+
     /// Drops what is used up, so that there is room to read. `true` if nothing is left.
     ///
     /// What was reserved for a large message is given back with its memory: the rest that is left behind it is small.
     pub fn compact(&mut self, buffer: &mut Vec<u8>) -> bool {
-        if self.used > 0 {
-            buffer.drain(..self.used);
-            self.used = 0;
+        let gone = match &self.held {
+            Some(Frame::Whole(range)) => range.start,
+            Some(Frame::Oversized(_)) | None => self.used,
+        };
+        if gone > 0 {
+            buffer.drain(..gone);
+            self.used -= gone;
+            if let Some(Frame::Whole(range)) = &mut self.held {
+                *range = 0..range.end - gone;
+            }
             if !buffer.is_empty() && buffer.capacity() > UNCOUNTED.max(buffer.len() * 4) {
                 buffer.shrink_to(FIRST_READ);
             }
@@ -113,5 +156,57 @@ impl Input {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mllp::Wait;
+    use std::ops::Range;
+
+    /// The next frame, as text.
+    fn next(input: &mut Input, buffer: &[u8]) -> Range<usize> {
+        match input.step(buffer, More::Maybe) {
+            Event::Frame(range) => range,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_kept_stays_while_what_is_around_it_goes() {
+        let mut input = Input::new(Decoder::new(0x0B, 0x1C, 100));
+        let mut buffer = b"\x0bone\x1c\r\x0btwo\x1c\r\x0b\x06\x1c\r\x0bthr".to_vec();
+        next(&mut input, &buffer);
+        let two = next(&mut input, &buffer);
+        assert!(input.hold(Frame::Whole(two)));
+        assert!(!input.hold(Frame::Whole(0..0)), "one at most");
+        assert!(!input.compact(&mut buffer));
+        assert!(buffer.starts_with(b"two"), "{}", buffer.escape_ascii());
+        let commit = next(&mut input, &buffer);
+        assert_eq!(&buffer[commit], b"\x06");
+        assert_eq!(input.step(&buffer, More::Maybe), Event::Wait(Wait::Data));
+        assert_eq!(input.pending(&buffer), 3);
+        buffer.extend_from_slice(b"ee\x1c\r");
+        assert!(!input.compact(&mut buffer));
+        let Some(Frame::Whole(two)) = input.take_held() else {
+            panic!("nothing is kept");
+        };
+        assert_eq!(&buffer[two], b"two");
+        let three = next(&mut input, &buffer);
+        assert_eq!(&buffer[three], b"three");
+        assert!(input.compact(&mut buffer));
+    }
+
+    #[test]
+    fn what_is_forgotten_behind_a_frame_leaves_it_where_it_is() {
+        let mut input = Input::new(Decoder::new(0x0B, 0x1C, 100));
+        let mut buffer = b"\x0bone\x1c\r\x0bone\x1c\r\x0btwo\x1c\r".to_vec();
+        let one = next(&mut input, &buffer);
+        next(&mut input, &buffer);
+        input.forget_behind(&mut buffer, one.end);
+        assert_eq!(&buffer[one.clone()], b"one");
+        let two = next(&mut input, &buffer);
+        assert_eq!((&buffer[one], &buffer[two]), (&b"one"[..], &b"two"[..]));
     }
 }

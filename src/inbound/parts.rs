@@ -17,7 +17,7 @@ pub struct Parts<'c, 'm> {
     pub delivery: &'c mut Delivery,
     /// Timer.
     pub alarm: &'c mut Alarm,
-    /// The connection's block characters: those it was opened with.
+    /// The connection's framing: the one it was opened with.
     pub framing: Framing,
     /// The peer's IP address.
     pub peer: &'c str,

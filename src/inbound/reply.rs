@@ -3,16 +3,16 @@
 use super::admit::answer_charset;
 use super::shared::{Live, Shared};
 use super::told::{Told, Written};
-use crate::config::Framing;
+use crate::config::{Framing, FramingKind};
 use crate::envelope::Head;
-use crate::hl7::ack::{Ack, Kind, code};
+use crate::hl7::ack::{Ack, Fault, Kind, code};
 use crate::hl7::charset::{Reading, Transcoded};
 use crate::hl7::encoding;
 use crate::hl7::{Header, Mode};
-use crate::mllp::frame_into;
+use crate::mllp::wrap::{self, Bad};
 use crate::runtime::Clock;
 use crate::telemetry::ExchangeRecord;
-use crate::telemetry::labels::{Closed, Refusal};
+use crate::telemetry::labels::{AckLabel, Closed, Refusal};
 use crate::xml;
 
 /// How one message is answered.
@@ -41,7 +41,7 @@ pub struct Reckoning<'a> {
     pub bytes: &'a [u8],
     /// The same as text, where it had to become that first.
     pub transcoded: Option<&'a Transcoded>,
-    /// The connection's block characters.
+    /// The connection's framing.
     pub framing: Framing,
     /// The listener.
     pub shared: &'a Shared,
@@ -52,11 +52,17 @@ pub struct Reckoning<'a> {
 }
 
 impl Reckoning<'_> {
-    /// Writes each acknowledgement that is wanted into a block of its own.
+    /// Writes each acknowledgement that is wanted into a block of its own, or in MLLP Release 2 what refuses to commit the message.
     pub fn write(&self, out: &mut Vec<u8>) -> [Option<Written>; 2] {
         let kinds = self
             .told
             .kinds(self.mode, self.live.session.ack.application);
+        if self.framing.kind == FramingKind::Mllp2 && !self.told.commits(kinds) {
+            wrap::refusal_into(out, &self.framing, Bad::Other);
+            let code = AckLabel::Nak;
+            let block = 0..out.len();
+            return [Some(Written { block, code }), None];
+        }
         let mut acks = kinds.map(|kind| Some(self.block(kind?, out)));
         if kinds == [None, None] {
             let code = self.told.silence(self.mode);
@@ -68,13 +74,20 @@ impl Reckoning<'_> {
     fn block(&self, kind: Kind, out: &mut Vec<u8>) -> Written {
         let start = out.len();
         let own = self.told.own(kind);
-        let Framing {
-            start: first, end, ..
-        } = self.framing;
-        frame_into(out, first, end, |out| match own {
-            Some(own) => out.extend_from_slice(&own.bytes),
-            None => self.made(kind, out),
+        let mut length = 0;
+        wrap::block_into(out, &self.framing, |out| {
+            let start = out.len();
+            match own {
+                Some(own) => out.extend_from_slice(&own.bytes),
+                None => self.made(kind, &self.told.faults, out),
+            }
+            length = out.len() - start;
         });
+        if wrap::most(&self.framing).is_some_and(|most| length > most) {
+            // An app that finds fault with everything. The code says as much as HLLP can carry.
+            out.truncate(start);
+            wrap::block_into(out, &self.framing, |out| self.made(kind, &[], out));
+        }
         Written {
             block: start..out.len(),
             code: code(own.map_or(kind, |own| own.kind), self.told.verdict),
@@ -82,28 +95,28 @@ impl Reckoning<'_> {
     }
 
     /// An acknowledgement of our own making, in the message's character set.
-    fn made(&self, kind: Kind, out: &mut Vec<u8>) {
+    fn made(&self, kind: Kind, faults: &[Fault], out: &mut Vec<u8>) {
         let header = match self.head {
             Head::Er7(header) => header,
-            Head::Xml(message) => return self.made_xml(message, kind, out),
+            Head::Xml(message) => return self.made_xml(message, kind, faults, out),
         };
         let Some(transcoded) = self.transcoded else {
-            return self.ack(header, kind, out);
+            return self.ack(header, kind, faults, out);
         };
         let mut text = Vec::new();
-        self.ack(header, kind, &mut text);
+        self.ack(header, kind, faults, &mut text);
         let text = String::from_utf8_lossy(&text);
         let Framing { start, end, .. } = self.framing;
         let charset = transcoded.charset();
         encoding::answer_into(out, charset, self.bytes, &text, &[start, end]);
     }
 
-    fn ack(&self, header: &Header<'_>, kind: Kind, out: &mut Vec<u8>) {
+    fn ack(&self, header: &Header<'_>, kind: Kind, faults: &[Fault], out: &mut Vec<u8>) {
         let ack = Ack {
             header,
             kind,
             verdict: self.told.verdict,
-            faults: &self.told.faults,
+            faults,
             text: self.told.text.as_deref(),
             time: self.clock.hl7(),
             control_id: &self.shared.control_ids.next(),
@@ -117,13 +130,13 @@ impl Reckoning<'_> {
         ack.write(out);
     }
 
-    fn made_xml(&self, message: &xml::Message, kind: Kind, out: &mut Vec<u8>) {
+    fn made_xml(&self, message: &xml::Message, kind: Kind, faults: &[Fault], out: &mut Vec<u8>) {
         let control_id = self.shared.control_ids.next();
         let ack = xml::Ack {
             message,
             kind,
             verdict: self.told.verdict,
-            faults: &self.told.faults,
+            faults,
             text: self.told.text.as_deref(),
             time: self.clock.hl7(),
             control_id: std::str::from_utf8(&control_id).unwrap_or_default(),

@@ -1,8 +1,9 @@
 //! From an outcome to what the sender is told.
 
 use super::admit;
-use crate::config::{ApplicationAck, Unavailable};
+use crate::config::{ApplicationAck, Framing, FramingKind, Unavailable};
 use crate::deliver::{Answer, Failure, Outcome, Own, Rejection};
+use crate::envelope::Head;
 use crate::hl7::Mode;
 use crate::hl7::ack::{Fault, Kind, Verdict};
 use crate::telemetry::labels::{AckLabel, Outcome as Label, Refusal};
@@ -69,6 +70,22 @@ impl Told {
             accept.then_some(Kind::Accept),
             application.then_some(Kind::Application),
         ]
+    }
+
+    /// Whether the message is committed where a commit block says so (MLLP Release 2): the app has it, or has said no, and an
+    /// acknowledgement behind the commit block says that. Who is told nothing more would take a lone commit block for a yes.
+    pub fn commits(&self, kinds: [Option<Kind>; 2]) -> bool {
+        match self.outcome {
+            Label::Accepted | Label::Duplicate => self.verdict == Verdict::Accepted,
+            Label::Rejected => kinds != [None, None],
+            Label::Unavailable | Label::Failed => false,
+        }
+    }
+
+    /// Whether only the end of the connection can say no: a document that has no answer, where the transport has none either.
+    pub fn closes(&self, head: &Head<'_>, framing: Framing) -> bool {
+        let refused = self.verdict != Verdict::Accepted;
+        refused && !head.is_answered() && framing.kind != FramingKind::Mllp2
     }
 
     /// Why nothing is sent at all.
@@ -275,6 +292,42 @@ mod tests {
                     assert!(told.own(kind).is_some());
                 }
             }
+        }
+    }
+
+    /// MLLP Release 2: a commit block that nothing follows is a yes, so that it is written for a yes only.
+    #[test]
+    fn a_lone_commit_block_comes_only_from_an_app_that_has_accepted() {
+        let accepted = Outcome::Accepted(Answer {
+            own: None,
+            text: None,
+        });
+        let rejected = Outcome::Rejected(Rejection {
+            unsupported: false,
+            faults: Vec::new(),
+            own: None,
+            status: 422,
+        });
+        let unavailable = Outcome::Unavailable(Failure {
+            reason: Attempt::Refused,
+            status: None,
+            faults: Vec::new(),
+            attempts: 1,
+        });
+        let lone = [None, None];
+        let told = [Some(Kind::Accept), None];
+        for (outcome, with_answer, without) in [
+            (accepted, true, true),
+            (rejected, true, false),
+            (unavailable, false, false),
+        ] {
+            let what = format!("{outcome:?}");
+            let settled = settle(outcome, Unavailable::Reject).unwrap();
+            assert_eq!(settled.commits(told), with_answer, "{what}");
+            assert_eq!(settled.commits(lone), without, "{what}");
+        }
+        for reason in Refusal::ALL {
+            assert!(!refused(*reason).commits(lone), "{reason:?}");
         }
     }
 

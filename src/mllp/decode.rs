@@ -140,6 +140,11 @@ impl Decoder {
         matches!(self.state, State::Inside | State::Discarding(_))
     }
 
+    /// Whether the decoder is inside a block over the cap.
+    pub fn is_discarding(&self) -> bool {
+        matches!(self.state, State::Discarding(_))
+    }
+
     /// The first bytes of the block that [`Event::Oversized`] was about.
     pub fn oversized_head(&self) -> &[u8] {
         &self.head

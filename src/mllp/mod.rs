@@ -1,7 +1,7 @@
-//! MLLP Release 1 blocks: `<VT> data <FS><CR>`.
+//! Blocks, `<VT> data <FS><CR>`, and what the three kinds of framing make of them.
 //!
-//! Owns the block characters, the size cap, how to find the next block after a broken one, and the kinds of
-//! deviation that it tolerates. Bytes in, bytes out: no sockets, no HL7, no configuration files.
+//! Owns the block characters, the size cap, how to find the next block after a broken one, the kinds of deviation that it
+//! tolerates, and what is around a message inside its block. Bytes in, bytes out: no sockets, no HL7, no configuration files.
 //!
 //! ```text
 //!  0x0B   data …   0x1C 0x0D
@@ -9,11 +9,15 @@
 //! ```
 //!
 //! The [encoder](mod@encode) writes only what the standard says. The [decoder](mod@decode) takes what is sent in practice, and
-//! counts each [`Deviation`] by kind.
+//! counts each [`Deviation`] by kind. Both are MLLP Release 1; [`wrap`] takes apart and makes the blocks of [`release2`] and
+//! [`hllp`], too.
 
 pub mod decode;
 pub mod encode;
+pub mod hllp;
+pub mod release2;
 pub mod sniff;
+pub mod wrap;
 
 pub use crate::telemetry::labels::Deviation;
 pub use decode::{Decoder, Event, More, Step, Wait};

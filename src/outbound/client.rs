@@ -3,15 +3,19 @@
 //! [`Connection::exchange`] takes the connection and gives it back only with an answer, so that one on which anything went wrong
 //! cannot be used again: dropping it closes it.
 
+mod link;
+
 use super::answer::Answer;
 use super::error::{BadAnswer, Error, Stage};
 use super::expect::{self, Next};
+use crate::config::{Framing, FramingKind};
 use crate::hl7::charset::{AS_IT_SAYS, as_text};
 use crate::hl7::mode::is_accept_ack;
 use crate::hl7::{Mode, Payload};
-use crate::mllp::{self, Decoder, Event, More, Wait};
+use crate::mllp::{Decoder, Event, More, Wait, hllp, wrap};
 use crate::net::socket;
 use crate::xml;
+use link::Tries;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -35,14 +39,11 @@ pub struct Options {
     pub answer_timeout: Duration,
     /// Largest answer that is accepted, in bytes.
     pub max_answer_bytes: usize,
-    /// Start of a block.
-    pub start: u8,
-    /// End of a block; a CR follows it.
-    pub end: u8,
+    /// What goes around a message. Its `end_idle` is how long to wait for the CR, before an end byte alone counts as the end; its
+    /// `commit_timeout` is for a message of ours to be committed (MLLP Release 2); then `answer_timeout` begins.
+    pub framing: Framing,
     /// How long a message that is answered only if it fails (table 0155, `ER`) waits for that, at most `answer_timeout`.
     pub quiet: Duration,
-    /// How long to wait for the CR, before an end byte alone counts as the end.
-    pub end_idle: Duration,
     /// TCP keep-alive: idle time before the first probe.
     pub keepalive: Option<Duration>,
 }
@@ -53,10 +54,8 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(5),
             answer_timeout: Duration::from_secs(30),
             max_answer_bytes: 16 * 1024 * 1024,
-            start: mllp::START,
-            end: mllp::END,
+            framing: Framing::default(),
             quiet: Duration::from_secs(1),
-            end_idle: Duration::from_millis(500),
             keepalive: Some(Duration::from_secs(45)),
         }
     }
@@ -76,7 +75,7 @@ impl Block {
     /// Frames a message as it is. One whose header cannot be read has an empty control ID.
     ///
     /// # Errors
-    /// If it holds one of the block characters, [`Error::Unframable`].
+    /// If the protocol cannot carry it, because it holds one of the block characters say, [`Error::Unframable`].
     pub fn new(message: &[u8], options: &Options) -> Result<Self, Error> {
         let Said {
             control_id,
@@ -87,8 +86,8 @@ impl Block {
             true => Next::Nothing,
             false => expect::first(mode),
         };
-        let mut bytes = Vec::with_capacity(message.len() + 3);
-        mllp::encode(&mut bytes, message, options.start, options.end)?;
+        let mut bytes = Vec::with_capacity(message.len() + 3 + hllp::OVERHEAD);
+        wrap::encode_into(&mut bytes, message, &options.framing)?;
         Ok(Self {
             bytes,
             control_id,
@@ -102,7 +101,7 @@ impl Block {
         &self.control_id
     }
 
-    /// As it is sent: start byte, message, end byte, CR.
+    /// As it is sent: start byte, message (in HLLP with what is around it), end byte, CR.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -166,7 +165,7 @@ pub struct Connection {
     peer: SocketAddr,
     input: Input,
     options: Options,
-    /// A silence was taken for a yes: what comes late would answer another message.
+    /// A silence was taken for a yes, or something was sent twice: what comes late would answer another message.
     doubtful: bool,
 }
 
@@ -202,7 +201,9 @@ impl Connection {
         };
         socket::prepare_peer(&stream, options.keepalive).map_err(broken)?;
         let peer = stream.peer_addr().map_err(broken)?;
-        let decoder = Decoder::new(options.start, options.end, options.max_answer_bytes);
+        let framing = &options.framing;
+        let longest = wrap::longest_block(framing, options.max_answer_bytes);
+        let decoder = Decoder::new(framing.start, framing.end, longest);
         Ok(Self {
             stream,
             peer,
@@ -229,10 +230,16 @@ impl Connection {
         self.expect_quiet()?;
         let after = self.options.answer_timeout;
         let mut stage = Stage::Sending;
+        let is_committed = self.options.framing.kind == FramingKind::Mllp2;
+        if is_committed {
+            self.send_committed(block, &mut stage).await?;
+        }
         let deadline = Instant::now() + after;
         let exchanged = timeout_at(deadline, async {
-            let sent = self.stream.write_all(&block.bytes).await;
-            sent.map_err(Error::Send)?;
+            if !is_committed {
+                let sent = self.stream.write_all(&block.bytes).await;
+                sent.map_err(Error::Send)?;
+            }
             self.answers(block, &mut stage, deadline).await
         });
         let mut answer = match exchanged.await {
@@ -257,6 +264,7 @@ impl Connection {
         deadline: Instant,
     ) -> Result<Option<Answer>, Error> {
         let mut last: Option<Answer> = None;
+        let mut tries = Tries::default();
         let mut next = block.first;
         while next != Next::Nothing {
             *stage = match last {
@@ -265,11 +273,14 @@ impl Connection {
             };
             let quiet = (Instant::now() + self.options.quiet).min(deadline);
             let until = (next == Next::May).then_some(quiet);
-            let Some(data) = self.receive(stage, until).await? else {
+            let before = last.as_ref();
+            let answered = self.next_answer(block, before, &mut tries, stage, until);
+            let Some(data) = answered.await? else {
                 self.doubtful = true;
                 break;
             };
             let answer = Answer::read(data, &block.control_id)?;
+            self.confirm().await?;
             let code = answer.code();
             if last.is_some() && code.is_accept() {
                 return Err(BadAnswer::AcceptTwice.into());
@@ -345,7 +356,7 @@ impl Connection {
             let held = bytes.len();
             let read = self.stream.read_buf(bytes);
             let read = if wait == Wait::AfterEnd {
-                match timeout(self.options.end_idle, read).await {
+                match timeout(self.options.framing.end_idle, read).await {
                     Ok(read) => read,
                     Err(_) => {
                         more = More::Idle;
@@ -423,7 +434,10 @@ mod tests {
     fn options() -> Options {
         Options {
             answer_timeout: Duration::from_millis(300),
-            end_idle: Duration::from_millis(20),
+            framing: Framing {
+                end_idle: Duration::from_millis(20),
+                ..Framing::default()
+            },
             ..Options::default()
         }
     }

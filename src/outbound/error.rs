@@ -12,7 +12,7 @@ use thiserror::Error;
 /// Why a message has no acknowledgement of its own. The connection is closed by then, whichever it is.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The message holds a block character; nothing was sent.
+    /// The message holds a block character, or is nothing that the protocol can carry; nothing was sent.
     #[error("the message cannot be framed")]
     Unframable(#[from] Unframable),
     /// The server's name has no address.
@@ -73,6 +73,22 @@ pub enum Error {
         /// How long was waited.
         after: Duration,
     },
+    /// The server did not take the message, each time that it was sent (MLLP Release 2, HLLP).
+    #[error("the server refused the message {times} times ({why})")]
+    Refused {
+        /// What it said.
+        why: &'static str,
+        /// How often it was sent.
+        times: u32,
+    },
+    /// The server did not say whether it has taken the message, however often it was sent (MLLP Release 2).
+    #[error("the server did not commit the message in {after:?}, {times} times")]
+    NotCommitted {
+        /// How long was waited each time.
+        after: Duration,
+        /// How often it was sent.
+        times: u32,
+    },
     /// The answer is larger than is accepted.
     #[error("the server's answer is larger than {limit} bytes")]
     TooLarge {
@@ -109,6 +125,15 @@ pub enum BadAnswer {
     /// One byte, as MLLP Release 2 has it, where an HL7 acknowledgement was expected.
     #[error("the server answered with an MLLP Release 2 commit block ({0}) and not with HL7")]
     Commit(&'static str),
+    /// Content where the message had to be committed first (MLLP Release 2).
+    #[error("the server answered before it committed the message: is it MLLP Release 1?")]
+    Uncommitted,
+    /// A refusal behind an answer (HLLP).
+    #[error("the server answered the message and then refused it")]
+    RefusedLate,
+    /// Not whole, also when it was asked for again (HLLP), or in a forbidden encoding (MLLP Release 2).
+    #[error("the server's answer cannot be used: {0}")]
+    Damaged(&'static str),
     /// Two accept acknowledgements, where the second had to be the application's.
     #[error("the server sent a second accept acknowledgement and no application acknowledgement")]
     AcceptTwice,
@@ -207,17 +232,20 @@ pub enum Kind {
     BadAnswer,
     /// The message cannot be sent.
     Unframable,
+    /// The server refused the message before it was one (NAK).
+    Refused,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Unreachable,
         Self::Closed,
         Self::Timeout,
         Self::Mismatch,
         Self::BadAnswer,
         Self::Unframable,
+        Self::Refused,
     ];
 
     /// For programs: `snake_case`.
@@ -229,6 +257,7 @@ impl Kind {
             Self::Mismatch => "mismatch",
             Self::BadAnswer => "bad_answer",
             Self::Unframable => "unframable",
+            Self::Refused => "refused",
         }
     }
 }
@@ -246,7 +275,8 @@ impl Error {
             | Self::Receive(_)
             | Self::Closed { .. }
             | Self::ClosedAfterAccept => Kind::Closed,
-            Self::Timeout { .. } => Kind::Timeout,
+            Self::Timeout { .. } | Self::NotCommitted { .. } => Kind::Timeout,
+            Self::Refused { .. } => Kind::Refused,
             Self::BadAnswer(BadAnswer::Mismatch { .. }) | Self::Unsolicited { .. } => {
                 Kind::Mismatch
             }
@@ -268,6 +298,8 @@ impl Error {
             | Self::Closed { .. }
             | Self::ClosedAfterAccept
             | Self::Timeout { .. }
+            | Self::Refused { .. }
+            | Self::NotCommitted { .. }
             | Self::TooLarge { .. }
             | Self::Foreign(_)
             | Self::BadAnswer(_) => true,

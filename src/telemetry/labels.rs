@@ -72,6 +72,14 @@ labels! {
         CharsetMismatch = "charset_mismatch",
         /// MSH-18 names a character set by something that table 0211 does not hold.
         CharsetAlias = "charset_alias",
+        /// An answer was refused by its receiver (MLLP Release 2, HLLP).
+        AnswerRefused = "answer_refused",
+        /// An answer was not committed in `framing.commit_timeout` (MLLP Release 2).
+        CommitTimeout = "commit_timeout",
+        /// A commit block or a refusal that belongs to nothing (MLLP Release 2, HLLP).
+        UnaskedCommit = "unasked_commit",
+        /// A message came again before its sender could have seen the commit block (MLLP Release 2).
+        Resent = "resent",
     }
 }
 
@@ -94,6 +102,14 @@ labels! {
         Charset = "charset",
         /// XML that is not HL7's, not well-formed, or holds what is not read (a DTD, entities).
         Xml = "xml",
+        /// A block that is not in HLLP's form.
+        BadBlock = "bad_block",
+        /// A block whose count is wrong (HLLP).
+        BadCount = "bad_count",
+        /// A block whose checksum is wrong (HLLP).
+        BadChecksum = "bad_checksum",
+        /// In UTF-16 or UTF-32, which MLLP Release 2 forbids.
+        Wide = "wide",
     }
 }
 
@@ -122,6 +138,8 @@ labels! {
         NotMllp = "not_mllp",
         /// A block that is not HL7 and cannot be answered.
         NotHl7 = "not_hl7",
+        /// The peer did not take an answer, however often it was sent (MLLP Release 2, HLLP).
+        NotCommitted = "not_committed",
         /// `ack.unavailable: close`.
         Unavailable = "unavailable",
         /// A document that has no acknowledgement (CDA) was not taken.
@@ -168,6 +186,8 @@ labels! {
         Unwanted = "unwanted",
         /// None: MSH-16 wants one, and by `ack.application`, or because the app acknowledges by itself, it is not sent here.
         Suppressed = "suppressed",
+        /// None: the message was not committed (MLLP Release 2), and its sender will send it again.
+        Nak = "NAK",
     }
 }
 

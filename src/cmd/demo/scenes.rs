@@ -2,7 +2,7 @@
 
 use super::app::{App, PATH, Seen};
 use super::page::{Page, outline, wire};
-use crate::mllp::{Decoder, Event, More};
+use crate::mllp::{Decoder, Event, More, wrap};
 use crate::outbound::{Answer, Block, Code, Connection, Error, Options};
 use crate::telemetry::ListenerMetrics;
 use crate::telemetry::labels::Attempt;
@@ -245,12 +245,11 @@ impl Stage {
         let mut stream = TcpStream::connect(self.listener).await?;
         stream.write_all(bytes).await?;
         let Options {
-            start,
-            end,
+            framing,
             max_answer_bytes,
             ..
         } = self.options;
-        let mut decoder = Decoder::new(start, end, max_answer_bytes);
+        let mut decoder = Decoder::new(framing.start, framing.end, max_answer_bytes);
         let mut input = Vec::new();
         let mut answers = Vec::new();
         let mut expected = control_ids.into_iter();
@@ -320,9 +319,8 @@ impl Stage {
     fn ack(&self, sent: &Result<Answer, Error>) {
         let lines = match sent {
             Ok(answer) => {
-                let Options { start, end, .. } = self.options;
                 let mut block = Vec::new();
-                crate::mllp::frame_into(&mut block, start, end, |out| {
+                wrap::block_into(&mut block, &self.options.framing, |out| {
                     out.extend_from_slice(answer.bytes());
                 });
                 wire(&block)

@@ -14,6 +14,7 @@ mod tally;
 use super::FAILED;
 use super::paint::Paint;
 use crate::cli::{Output, SendArgs};
+use crate::config::Framing;
 use crate::outbound::Options;
 use anyhow::Context;
 use load::Settings;
@@ -31,6 +32,13 @@ pub fn main(args: &SendArgs) -> anyhow::Result<ExitCode> {
     let answer_timeout = Duration::try_from_secs_f64(args.timeout).context("--timeout")?;
     let defaults = Options::default();
     let options = Options {
+        framing: Framing {
+            kind: args.framing,
+            checksum: args.checksum,
+            resends: args.resends,
+            commit_timeout: answer_timeout,
+            ..defaults.framing
+        },
         answer_timeout,
         connect_timeout: defaults.connect_timeout.min(answer_timeout),
         ..defaults

@@ -28,7 +28,8 @@ fn title(kind: Kind) -> &'static str {
         Kind::Timeout => "no answer in time",
         Kind::Mismatch => "answer to another message",
         Kind::BadAnswer => "answer is no acknowledgement",
-        Kind::Unframable => "not sent: holds block characters",
+        Kind::Unframable => "not sent: cannot be framed",
+        Kind::Refused => "refused before it was read (NAK)",
     }
 }
 

@@ -19,6 +19,8 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_
 const LONGEST_NAME: usize = 63;
 /// Senders that send again do so within the hour; after a day it is meant.
 const LONGEST_WINDOW: Duration = Duration::from_secs(24 * 3600);
+/// Whoever has not taken a block after so many times will not.
+const MOST_RESENDS: usize = 100;
 /// HL7 table 0357, message error condition codes.
 const CONDITIONS: &str = "0, 100 to 104 and 198 to 207";
 
@@ -115,11 +117,12 @@ fn framing(keys: &Keys, raw: &raw::Framing, problems: &mut Problems) -> Framing 
         let message = format!("{} is framing.start as well; they must differ", raw.end);
         problems.add(&keys.of("framing.end"), message);
     }
-    Framing {
-        start: raw.start.0,
-        end: raw.end.0,
-        end_idle: positive(&keys.of("framing.end_idle"), raw.end_idle, problems),
-    }
+    let key = keys.of("framing.resends");
+    between(&key, raw.resends as usize, 0, MOST_RESENDS, problems);
+    positive(&keys.of("framing.end_idle"), raw.end_idle, problems);
+    let key = keys.of("framing.commit_timeout");
+    positive(&key, raw.commit_timeout, problems);
+    Framing::from(raw)
 }
 
 fn limits(keys: &Keys, raw: &raw::Limits, problems: &mut Problems) -> Limits {

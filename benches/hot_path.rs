@@ -125,6 +125,7 @@ fn ack(criterion: &mut Criterion) {
             verdict: Verdict::Accepted,
             faults: &[],
             text: None,
+            number: None,
             time: "20261122101500+0000",
             control_id: b"0123456789ABCDEFGHJK",
             default_version: "2.5",

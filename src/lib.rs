@@ -22,6 +22,7 @@
 //! - [`config`] is what a user asked for, checked; plain data that every module may read.
 //! - [`admin`] serves metrics, health and drain.
 //! - [`telemetry`] has every metric, every label and the log.
+//! - [`state`] is what outlives the process.
 //! - [`runtime`] has the timer, the buffers and their bound, the drain signal and the clock.
 //! - [`net`] opens sockets and sets their options.
 //! - [`cli`] is the command line as types, [`cmd`] what each command wires together.
@@ -41,5 +42,6 @@ pub mod mllp;
 pub mod net;
 pub mod outbound;
 pub mod runtime;
+pub mod state;
 pub mod telemetry;
 pub mod xml;

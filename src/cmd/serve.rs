@@ -4,9 +4,11 @@ use crate::admin::{self, Readiness};
 use crate::config::{self, Config};
 use crate::inbound::{Common, Listener, Shared};
 use crate::runtime::{Budget, Buffers, Drain};
+use crate::state::Store;
 use crate::telemetry::Metrics;
 use anyhow::Context;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -29,16 +31,17 @@ pub struct Bridge {
     pub listeners: Vec<Arc<Shared>>,
     /// What readiness depends on.
     pub readiness: Arc<Readiness>,
+    store: Option<Store>,
     serving: JoinSet<()>,
     /// Ends with the bridge.
     background: JoinSet<()>,
 }
 
 impl Bridge {
-    /// Binds every port, then serves.
+    /// Opens the state, binds every port, then serves.
     ///
     /// # Errors
-    /// If a port cannot be bound, naming it.
+    /// If the state directory cannot be used or a port cannot be bound, naming it.
     pub async fn start(config: &Config) -> anyhow::Result<Self> {
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"))?;
         let common = Common {
@@ -47,6 +50,7 @@ impl Bridge {
             budget: Budget::new(config.limits.max_buffered_bytes, largest_message(config)),
             drain: Drain::default(),
             control_ids: Arc::default(),
+            store: store(config, &metrics)?,
         };
         let mut bound = Vec::new();
         for (at, listener) in config.listeners.iter().enumerate() {
@@ -93,8 +97,10 @@ impl Bridge {
         for shared in &listeners {
             background.spawn(probe(Arc::clone(shared), Arc::clone(&readiness)));
         }
+        let store = common.store.clone();
         background.spawn(housekeep(
             common,
+            listeners.clone(),
             config.limits.max_buffered_bytes,
             metrics.clone(),
         ));
@@ -106,6 +112,7 @@ impl Bridge {
             metrics,
             listeners,
             readiness,
+            store,
             serving,
             background,
         })
@@ -117,10 +124,26 @@ impl Bridge {
         self.readiness.set_drained();
     }
 
-    /// Ends what is left: the admin server.
+    /// Ends what is left: the admin server, the state.
     pub async fn stop(mut self) {
         self.background.shutdown().await;
+        if let Some(store) = self.store {
+            store.close();
+        }
     }
+}
+
+/// The store, where the configuration has a directory for it.
+fn store(config: &Config, metrics: &Metrics) -> anyhow::Result<Option<Store>> {
+    let config::State {
+        directory,
+        durability,
+    } = &config.state;
+    let open = |path: &PathBuf| {
+        Store::open(path, *durability, &config.listeners, metrics.state.clone())
+            .with_context(|| format!("state.directory: cannot use {}", path.display()))
+    };
+    directory.as_ref().map(open).transpose()
 }
 
 fn largest_message(config: &Config) -> usize {
@@ -171,10 +194,13 @@ async fn probe(shared: Arc<Shared>, readiness: Arc<Readiness>) {
 /// How soon an app that is not there is looked for again: it decides how soon a starting pod is ready.
 const QUICK: Duration = Duration::from_millis(500);
 
-async fn housekeep(common: Common, budget: usize, metrics: Metrics) {
+async fn housekeep(common: Common, listeners: Vec<Arc<Shared>>, budget: usize, metrics: Metrics) {
     loop {
         tokio::time::sleep(TRIM).await;
         common.buffers.trim();
+        for shared in &listeners {
+            shared.memory.window.trim();
+        }
         let reserved = budget.saturating_sub(common.budget.available());
         metrics.buffered_bytes.set(reserved as i64);
     }

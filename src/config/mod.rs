@@ -44,6 +44,8 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// What is logged, and how.
     pub log: Log,
+    /// What outlives the process.
+    pub state: State,
     /// Threads that carry connections.
     pub threads: usize,
 }
@@ -278,6 +280,8 @@ pub struct Ack {
     pub mode: AckMode,
     /// What becomes of an application acknowledgement in enhanced mode.
     pub application: ApplicationAck,
+    /// Whether the sequence number protocol is used.
+    pub sequence_numbers: bool,
 }
 
 /// Which acknowledgement mode is used.
@@ -350,6 +354,28 @@ pub struct Log {
     pub level: LogLevel,
     /// Line format.
     pub format: LogFormat,
+}
+
+/// What outlives the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// Where it is stored. `None`: nothing outlives the process.
+    pub directory: Option<PathBuf>,
+    /// What the store survives.
+    pub durability: Durability,
+}
+
+/// What stored state survives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum Durability {
+    /// The end of the process and of the machine: each acknowledgement waits until the disk has what it stands for. Messages
+    /// that are acknowledged at one time share one wait.
+    #[default]
+    PowerLoss,
+    /// The end of the process alone, however it ends. Nothing waits for the disk, and a power failure may cost all of it.
+    Process,
 }
 
 /// Log levels.

@@ -17,8 +17,8 @@ use super::parse::units::{
     Address, ByteSize, CharsetName, ControlByte, OrOff, Period, Text, Url, false_as_off,
 };
 use super::{
-    AckMode, ApplicationAck, Checksum, Format, FramingKind, LogFormat, LogLevel, TraceParent,
-    Unavailable, Verdict,
+    AckMode, ApplicationAck, Checksum, Durability, Format, FramingKind, LogFormat, LogLevel,
+    TraceParent, Unavailable, Verdict,
 };
 
 /// Configuration of mllp-bridge. Every key is optional.
@@ -37,6 +37,8 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// What is logged, and how.
     pub log: Log,
+    /// What outlives the process.
+    pub state: State,
     /// Threads that carry connections, 1 to 64. One thread carries thousands of connections;
     /// more of them help only where the bridge has more than one CPU to itself.
     #[schemars(range(min = 1, max = 64), extend("x-restart" = true))]
@@ -207,6 +209,9 @@ pub struct Ack {
     pub mode: AckMode,
     /// Application acknowledgement in enhanced mode, where MSH-16 asks for one.
     pub application: ApplicationAck,
+    /// Whether sequence numbers (MSH-13) are checked and answered (MSA-4). Needs `state.directory`. Without it MSH-13 is not
+    /// looked at.
+    pub sequence_numbers: bool,
 }
 
 /// How a message's bytes become text.
@@ -221,7 +226,7 @@ pub struct Charset {
 }
 
 /// Messages that come again, byte for byte: most often because their ACK was lost. They get the same ACK again, and the app is not
-/// asked. Only what the app has accepted is remembered. It is memory: a restart or a reload forgets it.
+/// asked. Only what the app has accepted is remembered. A reload forgets it, and so does a restart without `state.directory`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
 pub struct Duplicates {
@@ -278,6 +283,19 @@ pub struct Log {
     pub format: LogFormat,
 }
 
+/// What outlives the process: the messages that `duplicates` remembers, and the last numbers of `ack.sequence`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
+pub struct State {
+    /// An existing directory of this process alone, on a disk of its own machine (not NFS). What is remembered is stored
+    /// there before it is acknowledged. Without it, it is memory, and a restart forgets it.
+    #[schemars(with = "Text", extend("x-restart" = true))]
+    pub directory: Option<Text>,
+    /// What the stored state survives.
+    #[schemars(extend("x-restart" = true))]
+    pub durability: Durability,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -286,6 +304,7 @@ impl Default for Config {
             limits: GlobalLimits::default(),
             shutdown: Shutdown::default(),
             log: Log::default(),
+            state: State::default(),
             threads: 1,
         }
     }
@@ -377,6 +396,7 @@ impl Default for Ack {
             default_version: Text("2.5".into()),
             mode: AckMode::Auto,
             application: ApplicationAck::Connection,
+            sequence_numbers: false,
         }
     }
 }

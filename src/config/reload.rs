@@ -41,6 +41,14 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         old.limits.max_buffered_bytes == new.limits.max_buffered_bytes,
     );
     differs("log.format".into(), old.log.format == new.log.format);
+    differs(
+        "state.directory".into(),
+        old.state.directory == new.state.directory,
+    );
+    differs(
+        "state.durability".into(),
+        old.state.durability == new.state.durability,
+    );
     differs("threads".into(), old.threads == new.threads);
     paths
 }
@@ -77,11 +85,13 @@ mod tests {
     use super::*;
     use crate::config::{Source, load, raw};
 
+    /// Some keys of a listener need it.
+    const STATE: &str = "state: {directory: /before}\n";
     const RESTART: bool = true;
     const RELOAD: bool = false;
 
     /// Every key, a value other than its default, and which side it is on.
-    const KEYS: [(&str, &str, bool); 46] = [
+    const KEYS: [(&str, &str, bool); 49] = [
         ("listeners[].name", "other", RESTART),
         ("listeners[].bind", "'[::1]:1'", RESTART),
         ("listeners[].backlog", "7", RESTART),
@@ -119,6 +129,7 @@ mod tests {
         ("listeners[].ack.default_version", "2.3", RELOAD),
         ("listeners[].ack.mode", "original", RELOAD),
         ("listeners[].ack.application", "suppressed", RELOAD),
+        ("listeners[].ack.sequence_numbers", "true", RELOAD),
         ("listeners[].charset.force", "ascii", RELOAD),
         ("listeners[].charset.fallback", "ascii", RELOAD),
         ("listeners[].duplicates.window", "off", RELOAD),
@@ -131,6 +142,8 @@ mod tests {
         ("shutdown.deadline", "7s", RELOAD),
         ("log.level", "debug", RELOAD),
         ("log.format", "json", RESTART),
+        ("state.directory", "/state", RESTART),
+        ("state.durability", "process", RESTART),
         ("threads", "2", RESTART),
     ];
 
@@ -150,7 +163,7 @@ mod tests {
             .rev()
             .fold(value.to_owned(), |inner, key| format!("{{{key}: {inner}}}"));
         if listener {
-            config(&format!("listeners: [{nested}]"))
+            config(&format!("{STATE}listeners: [{nested}]"))
         } else {
             config(&format!(
                 "listeners: [{{}}]\n{}",
@@ -161,8 +174,13 @@ mod tests {
 
     #[test]
     fn each_key_is_on_its_side() {
-        let old = config("listeners: [{}]");
         for (path, value, restart) in KEYS {
+            let state = if path.starts_with("listeners") {
+                STATE
+            } else {
+                ""
+            };
+            let old = config(&format!("{state}listeners: [{{}}]"));
             let new = with(path, value);
             assert_ne!(old, new, "{path} has no effect");
             let expected: &[String] = if restart {

@@ -24,4 +24,4 @@ pub mod retry;
 
 pub use outcome::{Answer, Failure, Outcome, Own, Rejection};
 pub use request::Route;
-pub use retry::{App, Delivery, Exchange, Space};
+pub use retry::{App, Delivery, Exchange, Space, in_time};

@@ -92,12 +92,20 @@ pub struct Exchange<'e> {
 /// Buffers of one delivery, all empty.
 #[derive(Debug)]
 pub struct Space<'s> {
-    /// For the request's head.
-    pub head: &'s mut Vec<u8>,
-    /// For its body.
-    pub body: &'s mut Vec<u8>,
-    /// For the answer's body.
-    pub response: &'s mut Vec<u8>,
+    head: &'s mut Vec<u8>,
+    body: &'s mut Vec<u8>,
+    response: &'s mut Vec<u8>,
+}
+
+impl<'s> Space<'s> {
+    /// For the request's head, for its body, and for the answer's body.
+    pub fn new(head: &'s mut Vec<u8>, body: &'s mut Vec<u8>, response: &'s mut Vec<u8>) -> Self {
+        Self {
+            head,
+            body,
+            response,
+        }
+    }
 }
 
 /// One MLLP connection's side of delivery.
@@ -286,14 +294,8 @@ async fn pause(exchange: &Exchange<'_>, wait: Duration) -> bool {
     if wait >= exchange.deadline.saturating_duration_since(Instant::now()) {
         return false;
     }
-    let in_time = |phase: Phase| match phase {
-        Phase::Running => until + MIN_ATTEMPT < exchange.deadline,
-        Phase::Draining(cut) => {
-            until + MIN_ATTEMPT < exchange.deadline && until + DRAIN_MARGIN < cut
-        }
-    };
     let phase = exchange.drain.phase();
-    if !in_time(phase) {
+    if !in_time(until, exchange.deadline, phase) {
         return false;
     }
     if phase != Phase::Running {
@@ -303,13 +305,22 @@ async fn pause(exchange: &Exchange<'_>, wait: Duration) -> bool {
     tokio::select! {
         () = sleep_until(until) => true,
         _ = exchange.drain.begun() => {
-            if !in_time(exchange.drain.phase()) {
+            if !in_time(until, exchange.deadline, exchange.drain.phase()) {
                 return false;
             }
             sleep_until(until).await;
             true
         }
     }
+}
+
+/// Whether an attempt that begins `at` this time can still end before the deadline, and its ACK be written before a drain's cut.
+pub fn in_time(at: Instant, deadline: Instant, phase: Phase) -> bool {
+    let uncut = match phase {
+        Phase::Running => true,
+        Phase::Draining(cut) => at + DRAIN_MARGIN < cut,
+    };
+    at + MIN_ATTEMPT < deadline && uncut
 }
 
 #[cfg(test)]

@@ -123,6 +123,8 @@ pub struct Ack<'a> {
     pub faults: &'a [Fault],
     /// MSA-3 where there is no fault to take it from.
     pub text: Option<&'a str>,
+    /// MSA-4: the sequence number that is expected (see [`super::sequence`]).
+    pub number: Option<i64>,
     /// MSH-7: now.
     pub time: &'a str,
     /// MSH-10: this acknowledgement's own control ID.
@@ -245,12 +247,16 @@ impl Ack<'_> {
         }
         // MSA-3 is withdrawn since 2.7 and deprecated since 2.5, in favour of ERR-8.
         let first = self.faults.first().map(|fault| fault.text.as_str());
-        if let Some(text) = self
+        let text = self
             .text
-            .or(first.filter(|_| !since_2_5 && self.verdict != Verdict::Accepted))
-        {
+            .or(first.filter(|_| !since_2_5 && self.verdict != Verdict::Accepted));
+        if text.is_some() || self.number.is_some() {
             out.push(d.field);
-            self.put(out, text, MSA3);
+            self.put(out, text.unwrap_or_default(), MSA3);
+        }
+        if let Some(expected) = self.number {
+            out.push(d.field);
+            out.extend_from_slice(itoa::Buffer::new().format(expected).as_bytes());
         }
         out.push(b'\r');
     }
@@ -407,6 +413,7 @@ mod tests {
             verdict,
             faults,
             text: None,
+            number: None,
             time: "20260102030405+0000",
             control_id: b"OWN1",
             default_version: "2.5",
@@ -485,6 +492,36 @@ mod tests {
         ERR||PID^1^3^1^1|101^Required field missing^HL70357|E|E77|||PID-3 \F\ is empty
         ERR|||207^Application error^HL70357|E||||no
         ");
+    }
+
+    #[test]
+    fn the_expected_sequence_number_is_msa_4() {
+        let Payload::V2(header) = peek(b"MSH|^~\\&|S|F|R|G|2026||ADT^A04|7|P|2.3|8\r") else {
+            panic!()
+        };
+        let mut ack = Ack {
+            header: &header,
+            kind: Kind::Original,
+            verdict: Verdict::Accepted,
+            faults: &[],
+            text: None,
+            number: Some(-1),
+            time: "20260102030405+0000",
+            control_id: b"OWN1",
+            default_version: "2.5",
+            charset: Charset::Utf8,
+            echo_charset: true,
+        };
+        let mut msa = || {
+            let mut out = Vec::new();
+            ack.write(&mut out);
+            let text = String::from_utf8(out).unwrap();
+            ack.text = Some("good");
+            ack.number = Some(8);
+            text.split('\r').nth(1).unwrap().to_owned()
+        };
+        assert_eq!(msa(), "MSA|AA|7||-1");
+        assert_eq!(msa(), "MSA|AA|7|good|8");
     }
 
     #[test]

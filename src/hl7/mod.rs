@@ -20,6 +20,7 @@ pub mod mode;
 pub mod own_ack;
 pub mod path;
 pub mod scan;
+pub mod sequence;
 pub mod split;
 pub mod switch;
 

@@ -219,6 +219,19 @@ pub fn answer(refusal: Refusal) -> (Verdict, Fault) {
             102,
             "not well-formed XML of HL7's, or with what is not read: a DTD, entities, too deep",
         ),
+        // 100 is about segments that are out of order.
+        Refusal::Sequence => (
+            Verdict::Error,
+            Some("MSH-13"),
+            207,
+            "MSH-13 is not the expected sequence number, which is in MSA-4",
+        ),
+        Refusal::BadSequence => (
+            Verdict::Error,
+            Some("MSH-13"),
+            102,
+            "MSH-13 is not a sequence number, or is 0 or -1 in a message with content",
+        ),
         // A block that never became a message: the link refuses it.
         Refusal::BadBlock | Refusal::BadCount | Refusal::BadChecksum | Refusal::Wide => {
             (Verdict::Rejected, None, 207, "the block is damaged")

@@ -1,15 +1,15 @@
 //! One message: peek → envelope → deliver → ack. The body of [`exchange`] is the line that the whole bridge is about.
 
 use super::admit::{Kind, admit, head_of, is_accept_ack, mode, warnings};
-use super::duplicates::{self, Answered, Recall};
+use super::answered::Answered;
 use super::frame::Frame;
+use super::memory::{Arrival, Entry};
 use super::parts::Parts;
 use super::reply::{Reckoning, Reply};
 use super::told::{refused, settle};
 use crate::deliver::{Exchange, Outcome, Space};
 use crate::envelope::{EventId, Source};
 use crate::hl7::charset::as_text;
-use crate::hl7::header::whole_fields;
 use crate::runtime::Scratch;
 use crate::telemetry::ExchangeRecord;
 use crate::telemetry::labels::{Closed, Deviation, Outcome as Label};
@@ -42,11 +42,7 @@ pub async fn exchange<'m>(
     } = scratch;
     let mut record = ExchangeRecord::begin(&shared.metrics, started);
     shared.metrics.last_message.set(clock.tick());
-    let bytes = match frame {
-        Frame::Whole(range) => &input[range.clone()],
-        Frame::Oversized(head) => whole_fields(head),
-    };
-
+    let bytes = frame.bytes(input);
     let transcoded = OnceLock::new();
     let (message, payload) = as_text(bytes, live.session.charset, &transcoded);
     let (header, kind) = match head_of(message, payload) {
@@ -68,25 +64,30 @@ pub async fn exchange<'m>(
     let admitted = admit(
         message, &header, frame, kind, transcoded, session, deviations,
     );
-    let bounds = live.session.duplicates.as_ref();
     let mut remember = None;
-    let told = match admitted {
+    let (told, number) = match admitted {
         Err(reason) => {
             shared.refused(reason, peer, bytes.len());
-            Some(refused(reason))
+            (Some(refused(reason)), None)
         }
         Ok(reading) => {
             let id = EventId::new(bytes, header.control_id());
-            let deadline = started + live.session.ack.deadline;
-            let key = duplicates::key(id.hash(), framing);
-            let recall = shared.window.recall(key, bounds, alarm, deadline);
-            let outcome = match recall.await {
-                Recall::Again(answered) => {
+            let arrival = Arrival {
+                id,
+                message,
+                head: &header,
+                session,
+                framing,
+                peer,
+                started,
+            };
+            match shared.memory.enter(&arrival, &shared.drain, alarm).await {
+                Entry::Again(answered) => {
                     record.settle(Label::Duplicate);
                     return Reply::Acks(record, answered.write(ack));
                 }
-                Recall::StillThere => duplicates::still_there(),
-                Recall::Deliver(ticket) => {
+                Entry::Unasked(why) => shared.unasked(why, &arrival),
+                Entry::Deliver(claim) => {
                     let source = Source {
                         bytes,
                         message,
@@ -101,22 +102,18 @@ pub async fn exchange<'m>(
                     let exchange = Exchange {
                         source,
                         framing,
-                        deadline,
+                        deadline: arrival.deadline(),
                         drain: &shared.drain,
                         metrics: &shared.metrics,
                     };
-                    let space = Space {
-                        head,
-                        body,
-                        response,
-                    };
+                    let space = Space::new(head, body, response);
                     let outcome = delivery.deliver(&live.app, &exchange, alarm, space).await;
-                    remember = ticket.filter(|_| matches!(outcome, Outcome::Accepted(_)));
-                    outcome
+                    shared.delivered(&outcome, &id, peer, started);
+                    let number = claim.number();
+                    remember = matches!(outcome, Outcome::Accepted(_)).then_some(claim);
+                    (settle(outcome, live.session.ack.unavailable), number)
                 }
-            };
-            shared.delivered(&outcome, &id, peer, started);
-            settle(outcome, live.session.ack.unavailable)
+            }
         }
     };
 
@@ -135,14 +132,16 @@ pub async fn exchange<'m>(
         admitted,
         bytes,
         transcoded,
+        number,
         framing,
         shared,
         live,
         clock,
     };
     let acks = reckoning.write(ack);
-    if let (Some(ticket), Some(bounds)) = (remember, bounds) {
-        ticket.settle(Answered::new(&acks, ack), bounds);
+    if let Some(claim) = remember {
+        let answered = || Answered::new(&acks, ack);
+        shared.memory.remember(claim, answered, alarm).await;
     }
     record.settle(told.outcome);
     Reply::Acks(record, acks)

@@ -1,5 +1,6 @@
 //! What a connection hands to an exchange.
 
+use crate::hl7::header::whole_fields;
 use std::ops::Range;
 
 /// What came in one block.
@@ -9,4 +10,14 @@ pub enum Frame {
     Whole(Range<usize>),
     /// The first bytes of a message that was too large to keep.
     Oversized(Vec<u8>),
+}
+
+impl Frame {
+    /// Its bytes, or as much of them as was kept and is whole.
+    pub fn bytes<'f>(&'f self, input: &'f [u8]) -> &'f [u8] {
+        match self {
+            Self::Whole(range) => input.get(range.clone()).unwrap_or_default(),
+            Self::Oversized(head) => whole_fields(head),
+        }
+    }
 }

@@ -160,6 +160,7 @@ mod tests {
             budget: Budget::new(1 << 20, 1 << 10),
             drain: Drain::default(),
             control_ids: Arc::default(),
+            store: None,
         };
         let listener = Listener::bind(&config.listeners[0], &common).unwrap();
         let address = listener.address().unwrap();

@@ -12,6 +12,7 @@
 //! the next one is read.
 
 pub mod admit;
+pub mod answered;
 pub mod connection;
 pub mod control_id;
 pub mod duplicates;
@@ -19,6 +20,8 @@ pub mod exchange;
 pub mod frame;
 pub mod input;
 pub mod listener;
+pub mod memory;
+pub mod numbers;
 pub mod parts;
 pub mod reply;
 pub mod shared;

@@ -41,6 +41,8 @@ pub struct Reckoning<'a> {
     pub bytes: &'a [u8],
     /// The same as text, where it had to become that first.
     pub transcoded: Option<&'a Transcoded>,
+    /// MSA-4: the expected sequence number, where they are in use.
+    pub number: Option<i64>,
     /// The connection's framing.
     pub framing: Framing,
     /// The listener.
@@ -118,6 +120,7 @@ impl Reckoning<'_> {
             verdict: self.told.verdict,
             faults,
             text: self.told.text.as_deref(),
+            number: self.number,
             time: self.clock.hl7(),
             control_id: &self.shared.control_ids.next(),
             default_version: &self.live.session.ack.default_version,

@@ -1,12 +1,15 @@
 //! What the connections of a listener share: settings in force, metrics, bounds, and the brakes on its log lines.
 
 use super::control_id::ControlIds;
-use super::duplicates::Window;
+use super::duplicates::still_there;
+use super::memory::{Arrival, Memory, Unasked};
+use super::told::{Told, linked, refused, settle};
 use crate::config::{self, Session};
 use crate::deliver::health::Health;
 use crate::deliver::{App, Outcome, Route};
 use crate::envelope::EventId;
 use crate::runtime::{Budget, Buffers, Drain};
+use crate::state::Store;
 use crate::telemetry::labels::{Closed, Deviation, Label, Refusal};
 use crate::telemetry::log::Throttle;
 use crate::telemetry::{ListenerMetrics, Metrics};
@@ -41,7 +44,7 @@ pub struct Shared {
     /// Whether the app can be reached.
     pub health: Arc<Health>,
     /// What came before.
-    pub window: Window,
+    pub memory: Memory,
     live: ArcSwap<Live>,
     log: LogThrottles,
 }
@@ -68,6 +71,8 @@ pub struct Common {
     pub drain: Drain,
     /// Control IDs of acknowledgements.
     pub control_ids: Arc<ControlIds>,
+    /// What outlives the process, if anything does.
+    pub store: Option<Store>,
 }
 
 impl Live {
@@ -82,22 +87,28 @@ impl Live {
 }
 
 impl Shared {
-    /// For a listener that is about to be bound.
+    /// For a listener that is about to be bound. Reads what the store has of it.
     ///
     /// # Errors
     /// As for [`Live::new`].
     pub fn new(config: &config::Listener, common: &Common) -> Result<Self, reqwest::Error> {
         let health = Arc::new(Health::default());
         let live = Live::new(Arc::clone(&config.session), Arc::clone(&health))?;
+        let metrics = common.metrics.listener(&config.name);
         Ok(Self {
             name: Arc::clone(&config.name),
-            metrics: common.metrics.listener(&config.name),
+            memory: Memory::new(
+                &config.name,
+                &config.session,
+                common.store.clone(),
+                metrics.clone(),
+            ),
+            metrics,
             buffers: common.buffers.clone(),
             budget: common.budget.clone(),
             drain: common.drain.clone(),
             control_ids: Arc::clone(&common.control_ids),
             health,
-            window: Window::default(),
             live: ArcSwap::from_pointee(live),
             log: LogThrottles::default(),
         })
@@ -113,9 +124,9 @@ impl Shared {
     /// # Errors
     /// As for [`Live::new`]; the old settings stay.
     pub fn reload(&self, session: Arc<Session>) -> Result<(), reqwest::Error> {
-        self.live
-            .store(Arc::new(Live::new(session, Arc::clone(&self.health))?));
-        self.window.clear();
+        let live = Arc::new(Live::new(session, Arc::clone(&self.health))?);
+        self.live.store(Arc::clone(&live));
+        self.memory.reload(&live.session);
         Ok(())
     }
 
@@ -125,6 +136,22 @@ impl Shared {
         if let Some(suppressed) = self.log.refused.pass(Instant::now()) {
             let reason = reason.label();
             tracing::warn!(listener = %self.name, peer, reason, bytes, suppressed, "message refused");
+        }
+    }
+
+    /// What is told of a message that the app is not asked about by what is remembered, and its MSA-4. Counts and logs it.
+    pub fn unasked(&self, why: Unasked, arrival: &Arrival<'_>) -> (Option<Told>, Option<i64>) {
+        match why {
+            Unasked::StillThere => {
+                let outcome = still_there();
+                self.delivered(&outcome, &arrival.id, arrival.peer, arrival.started);
+                (settle(outcome, arrival.session.ack.unavailable), None)
+            }
+            Unasked::Link(expected) => (Some(linked()), Some(expected)),
+            Unasked::Refused(reason, expected) => {
+                self.refused(reason, arrival.peer, arrival.message.len());
+                (Some(refused(reason)), expected)
+            }
         }
     }
 

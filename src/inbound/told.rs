@@ -77,7 +77,7 @@ impl Told {
     pub fn commits(&self, kinds: [Option<Kind>; 2]) -> bool {
         match self.outcome {
             Label::Accepted | Label::Duplicate => self.verdict == Verdict::Accepted,
-            Label::Rejected => kinds != [None, None],
+            Label::Rejected | Label::Link => kinds != [None, None],
             Label::Unavailable | Label::Failed => false,
         }
     }
@@ -150,6 +150,18 @@ pub fn settle(outcome: Outcome, unavailable: Unavailable) -> Option<Told> {
             }
         }
     })
+}
+
+/// What is told of a message about the link itself (MSH-13 is 0 or -1): it has no content that an app could accept, and the answer is
+/// its MSA-4.
+pub fn linked() -> Told {
+    Told {
+        outcome: Label::Link,
+        verdict: Verdict::Accepted,
+        faults: Vec::new(),
+        text: None,
+        own: None,
+    }
 }
 
 /// What the sender of a message is told that the app was not asked about.

@@ -185,6 +185,13 @@ pub const ANNOTATIONS: &[Annotation] = &[
         "Whether the pod is ready only while the app can be reached.",
     ),
     annotation(
+        "state",
+        Kind::Choice(&["none", "emptydir"]),
+        None,
+        "none",
+        "`emptydir`: a volume of the pod's own for what the sidecar remembers (`state.directory`), so that it outlives the container, though not the pod. With such a volume `kubectl drain` wants `--delete-emptydir-data`.",
+    ),
+    annotation(
         "log-level",
         Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
         Some("log.level"),

@@ -1,7 +1,7 @@
 //! The sidecar as JSON: its container, and the volumes that it mounts.
 
 use super::pod::CONTAINER;
-use super::settings::Resolved;
+use super::settings::{Resolved, STATE_PATH};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ const NO_TOKEN: &str = "mllp-bridge-no-token";
 /// The volume with the configuration file, and where it is.
 const CONFIG: &str = "mllp-bridge-config";
 const CONFIG_PATH: &str = "/etc/mllp-bridge";
+/// The volume of what the sidecar remembers.
+const STATE: &str = "mllp-bridge-state";
 /// User and group of the image; also said here, since the image may be another.
 const USER: u32 = 65532;
 /// How long `drain` waits unless it is told otherwise (`DrainArgs`).
@@ -27,6 +29,9 @@ pub(super) fn container(settings: &Resolved, token: bool) -> Value {
         args.extend(["--config", &config_file]);
         // The whole volume: what is mounted by subPath never changes again.
         mounts.push(json!({"name": CONFIG, "mountPath": CONFIG_PATH, "readOnly": true}));
+    }
+    if settings.state {
+        mounts.push(json!({"name": STATE, "mountPath": STATE_PATH}));
     }
     if token {
         mounts.push(json!({"name": NO_TOKEN, "mountPath": TOKEN_PATH, "readOnly": true}));
@@ -85,7 +90,10 @@ pub(super) fn volumes(settings: &Resolved, token: bool) -> Vec<Value> {
     });
     // An emptyDir would be local storage, for which `kubectl drain` and the cluster autoscaler stop at the pod.
     let token = token.then(|| json!({"name": NO_TOKEN, "downwardAPI": {"items": []}}));
-    config.chain(token).collect()
+    let state = settings
+        .state
+        .then(|| json!({"name": STATE, "emptyDir": {}}));
+    config.chain(state).chain(token).collect()
 }
 
 /// A number and not a port's name: named ports of init containers were not found before Kubernetes 1.32.

@@ -13,6 +13,9 @@ use crate::config::{self, Source, Transport};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Where the volume of `state` is mounted.
+pub(super) const STATE_PATH: &str = "/var/lib/mllp-bridge";
+
 /// What the injector is told: how sidecars look where a pod says nothing, and where there are none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
@@ -86,6 +89,8 @@ pub(super) struct Resolved {
     pub(super) mllp_port: u16,
     /// Admin server's port.
     pub(super) admin_port: u16,
+    /// Whether what it remembers has a volume.
+    pub(super) state: bool,
     /// The ConfigMap with the configuration file.
     pub(super) config_map: Option<String>,
     /// `None` where only the file knows.
@@ -196,6 +201,7 @@ impl<'a> Reader<'a> {
             env,
             mllp_port,
             admin_port,
+            state: self.state(),
             config_map: self.config_map(),
             drain_deadline,
             ack_deadline,
@@ -239,6 +245,9 @@ impl<'a> Reader<'a> {
                 set(key, value.trim().to_owned());
             }
         }
+        if self.state() {
+            set("state.directory", STATE_PATH.to_owned());
+        }
         if self.setting("admin-port").is_some() || !self.has_file {
             set("admin.bind", format!("0.0.0.0:{admin_port}"));
         }
@@ -250,6 +259,18 @@ impl<'a> Reader<'a> {
             set("limits.max_buffered_bytes", bytes.to_string());
         }
         env
+    }
+
+    fn state(&mut self) -> bool {
+        match self.setting("state") {
+            Some("emptydir") => true,
+            None | Some("none") => false,
+            Some(other) => {
+                let what = format!("{}: expected one of none, emptydir", shown(other));
+                self.error("state", what);
+                false
+            }
+        }
     }
 
     fn memory_limit(&self) -> Option<Quantity> {
@@ -553,6 +574,11 @@ mod tests {
                 "memory-request",
                 "256Mi",
                 "256Mi is more than memory-limit, which is 128Mi",
+            ),
+            (
+                "state",
+                "emptyDir",
+                "\"emptyDir\": expected one of none, emptydir",
             ),
             ("config", "A_b", "\"A_b\": expected the name of a ConfigMap"),
             (

@@ -100,6 +100,10 @@ labels! {
         Batch = "batch",
         /// MSH-18 names a character set that is not carried.
         Charset = "charset",
+        /// MSH-13 is not the number that is expected.
+        Sequence = "sequence",
+        /// MSH-13 is no sequence number, or starts a link in a message that has content.
+        BadSequence = "bad_sequence",
         /// XML that is not HL7's, not well-formed, or holds what is not read (a DTD, entities).
         Xml = "xml",
         /// A block that is not in HLLP's form.
@@ -162,6 +166,8 @@ labels! {
         Unavailable = "unavailable",
         /// It had come before, and was answered as it was then.
         Duplicate = "duplicate",
+        /// It was about sequence numbers, MSH-13 0 or -1, and no message for the app.
+        Link = "link",
         /// The exchange ended without a result; never expected.
         Failed = "failed",
     }

@@ -48,6 +48,17 @@ pub struct Metrics {
     pub buffered_bytes: IntGauge,
     /// 1 while draining.
     pub draining: IntGauge,
+    /// Of the store in `state.directory`.
+    pub state: StateMetrics,
+}
+
+/// Metrics of the store in `state.directory`.
+#[derive(Debug, Clone)]
+pub struct StateMetrics {
+    /// One commit, of all messages that wait for it.
+    pub commit: Histogram,
+    /// 1 while nothing can be stored.
+    pub failing: IntGauge,
 }
 
 #[derive(Debug, Clone)]
@@ -64,6 +75,7 @@ struct Families {
     accept_errors: IntCounterVec,
     retries: IntCounterVec,
     ack_unwritten: IntCounterVec,
+    state_unsaved: IntCounterVec,
     open: IntGaugeVec,
     in_flight: IntGaugeVec,
     app_up: IntGaugeVec,
@@ -99,6 +111,8 @@ pub struct ListenerMetrics {
     pub retries: IntCounter,
     /// Exchanges whose ACK could not be written.
     pub ack_unwritten: IntCounter,
+    /// Accepted messages that were acknowledged without having been stored.
+    pub state_unsaved: IntCounter,
     /// Connections open now.
     pub open: IntGauge,
     /// Messages with the app now.
@@ -150,12 +164,14 @@ impl Metrics {
             &registry,
             IntGauge::with_opts(opts("draining", "1 while the bridge drains"))?,
         )?;
+        let state = StateMetrics::new(&registry)?;
         Ok(Self {
             registry,
             families,
             reloads,
             buffered_bytes,
             draining,
+            state,
         })
     }
 
@@ -177,6 +193,7 @@ impl Metrics {
             accept_errors: counter(&families.accept_errors),
             retries: counter(&families.retries),
             ack_unwritten: counter(&families.ack_unwritten),
+            state_unsaved: counter(&families.state_unsaved),
             open: gauge(&families.open),
             in_flight: gauge(&families.in_flight),
             app_up: gauge(&families.app_up),
@@ -262,6 +279,11 @@ impl Families {
                 "Exchanges whose acknowledgement could not be written",
                 None,
             )?,
+            state_unsaved: counters(
+                "state_unsaved_total",
+                "Accepted messages that were acknowledged without having been stored",
+                None,
+            )?,
             open: gauges("connections_open", "Connections open now")?,
             in_flight: gauges("exchanges_in_flight", "Messages that wait for the app now")?,
             app_up: gauges("app_up", "1 if the app could be reached last time")?,
@@ -282,6 +304,28 @@ impl Families {
             delivery: histograms(
                 "delivery_duration_seconds",
                 "One attempt to deliver a message to the app",
+            )?,
+        })
+    }
+}
+
+impl StateMetrics {
+    fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let commit = HistogramOpts::new(
+            "mllp_bridge_state_commit_duration_seconds",
+            "One commit to the state directory",
+        );
+        Ok(Self {
+            commit: register(
+                registry,
+                Histogram::with_opts(commit.buckets(SECONDS.to_vec()))?,
+            )?,
+            failing: register(
+                registry,
+                IntGauge::with_opts(opts(
+                    "state_failing",
+                    "1 while nothing can be stored in the state directory",
+                ))?,
             )?,
         })
     }

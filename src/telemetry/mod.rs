@@ -11,5 +11,5 @@ pub mod record;
 
 pub use injector::InjectorMetrics;
 pub use labels::Label;
-pub use metrics::{ListenerMetrics, Metrics};
+pub use metrics::{ListenerMetrics, Metrics, StateMetrics};
 pub use record::ExchangeRecord;

@@ -30,6 +30,7 @@ fn every_annotation() {
         ("ack-unavailable", "reject"),
         ("drain-deadline", "20s"),
         ("ready-needs-app", "false"),
+        ("state", "emptydir"),
         ("log-level", "debug"),
         ("log-format", "json"),
         ("image", "registry.example/mllp-bridge@sha256:0123"),

@@ -110,6 +110,50 @@ fn a_resend_that_waited_for_one_that_failed_is_delivered_itself() {
 }
 
 #[test]
+fn a_resend_that_waits_takes_the_place_of_a_first_that_is_refused() {
+    let lab = Lab::with(DEFAULT);
+    lab.app.script([Reply::status(422).hold(), Reply::ok()]);
+    let (mut first, mut second) = (lab.peer(), lab.peer());
+    first.send(frame(adt("HEIR")));
+    lab.app.wait_for(1, PATIENCE);
+    second.send(frame(adt("HEIR")));
+    // Both are here, and one is with the app: the other one waits for it.
+    let in_flight = "mllp_bridge_exchanges_in_flight";
+    lab.bridge.wait_for_metric(in_flight, &[], 2.0);
+    assert_eq!(lab.app.requests().len(), 1);
+    lab.app.release();
+    first.ack().expect("AE", "HEIR");
+    second.ack().expect("AA", "HEIR");
+    lab.assert_received(&[adt("HEIR"), adt("HEIR")]);
+    lab.peer().exchange(adt("HEIR")).expect("AA", "HEIR");
+    assert_eq!(lab.app.requests().len(), 2, "the second is remembered");
+}
+
+#[test]
+fn turned_off_by_a_reload_nothing_is_remembered_of_what_was_with_the_app() {
+    let lab = Lab::with(DEFAULT);
+    lab.app.script([Reply::ok().hold()]);
+    let mut peer = lab.peer();
+    peer.send(frame(adt("OUT")));
+    lab.app.wait_for(1, PATIENCE);
+    let path = lab.bridge.config_path();
+    let config = std::fs::read_to_string(&path).unwrap();
+    let off = config.replace(DEFAULT, "duplicates: {window: off}");
+    std::fs::write(&path, &off).unwrap();
+    lab.bridge.wait_for_log("configuration reloaded");
+    lab.app.release();
+    peer.ack().expect("AA", "OUT");
+    peer.exchange(adt("OUT")).expect("AA", "OUT");
+    // On again, it begins with nothing.
+    std::fs::write(&path, config).unwrap();
+    let labels = [("result", "applied")];
+    lab.bridge
+        .wait_for_metric("mllp_bridge_config_reloads_total", &labels, 2.0);
+    peer.exchange(adt("OUT")).expect("AA", "OUT");
+    assert_eq!(lab.app.requests().len(), 3);
+}
+
+#[test]
 fn what_was_not_accepted_is_delivered_again() {
     for status in [503, 500, 422, 409] {
         let lab = Lab::with_deliver(

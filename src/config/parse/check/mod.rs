@@ -9,11 +9,12 @@ mod listener;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::{Problems, shown};
-use super::units::{ByteSize, Period};
-use crate::config::{Admin, Config, GlobalLimits, Listener, Log, Shutdown, raw};
+use super::units::{ByteSize, Period, Text};
+use crate::config::{Admin, Config, GlobalLimits, Listener, Log, Shutdown, State, raw};
 
 /// Shortest duration that is not a mistake for "off" or for another unit.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -71,6 +72,17 @@ pub(super) fn check(raw: raw::Config, problems: &mut Problems) -> Config {
         }
     }
     between("threads", raw.threads, 1, 64, problems);
+    let state = state(raw.state, problems);
+    if state.directory.is_none() && problems.is_clean("state.directory") {
+        for (at, listener) in listeners.iter().enumerate() {
+            if listener.session.ack.sequence_numbers {
+                // The standard has the last number stored before a message is acknowledged.
+                let message =
+                    "true needs state.directory, where the last number outlives the process";
+                problems.add(&format!("listeners[{at}].ack.sequence_numbers"), message);
+            }
+        }
+    }
     Config {
         listeners,
         admin,
@@ -82,7 +94,20 @@ pub(super) fn check(raw: raw::Config, problems: &mut Problems) -> Config {
             level: raw.log.level,
             format: raw.log.format,
         },
+        state,
         threads: raw.threads,
+    }
+}
+
+fn state(raw: raw::State, problems: &mut Problems) -> State {
+    let directory = raw.directory.map(|Text(path)| PathBuf::from(path));
+    if directory.as_ref().is_some_and(|path| !path.is_absolute()) {
+        let message = "expected an absolute path, such as /var/lib/mllp-bridge";
+        problems.add("state.directory", message);
+    }
+    State {
+        directory,
+        durability: raw.durability,
     }
 }
 

@@ -68,7 +68,7 @@ fn errors_in_variables_name_the_variable() {
             "MLLP_BRIDGE_LOG__LEVL: unknown key, did you mean level?",
             "MLLP_BRIDGE_THREADS: expected a whole number, not \"many\"",
             "MLLP_BRIDGE_TLS__CERT: unknown key, expected one of listeners, admin, limits, \
-             shutdown, log, threads",
+             shutdown, log, state, threads",
         ]
     );
 }

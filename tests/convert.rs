@@ -103,6 +103,18 @@ fn several_messages_and_files_make_a_line_each() {
 }
 
 #[test]
+fn the_messages_of_a_batch_make_a_line_each() {
+    let batch = "BHS|^~\\&|A||||2026||||B1\r".to_owned() + &adt("A1") + &oru("A2") + "BTS|2\r";
+    let ran = convert(&["-"], batch.as_bytes()).ok();
+    let raw: Vec<_> = ran
+        .lines()
+        .iter()
+        .map(|envelope| envelope["data"]["raw"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(raw, [adt("A1"), oru("A2")]);
+}
+
+#[test]
 fn either_half_can_be_left_out_and_the_rest_indented() {
     let data = |args: &[&str]| convert(args, adt("A1").as_bytes()).ok().lines()[0]["data"].clone();
     let raw = data(&["--no-parsed", "-"]);
@@ -218,8 +230,8 @@ fn what_cannot_be_converted_is_named_and_the_others_go_on() {
             "message 1: not well-formed XML of HL7's, or with what is not read: a DTD, entities, too deep (xml); the bridge would answer AR",
         ),
         (
-            b"BHS|^~\\&|A||||2026||||B1\rMSH|^~\\&|A\r",
-            "message 1: batches and several messages in one block are not supported (batch); the bridge would answer AR",
+            b"BHS|^~\\&|A||||2026||||B1\rNTE|1\rMSH|^~\\&|A\r",
+            "message 1: several messages in one block that are not a batch as chapter 2 has it (batch); the bridge would answer AR",
         ),
         (
             b"MSH|^~\\&|A|B|C|D|2026||ADT|7|P|2.5||||||UNICODE UTF-32\r",

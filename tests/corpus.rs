@@ -22,7 +22,7 @@ use support::{PATIENCE, Shown};
 mod support;
 
 /// What a sentence in an answer means in the metrics.
-const REASONS: [(&str, &str); 6] = [
+const REASONS: [(&str, &str); 7] = [
     (
         "MSH-2 is not four or five different delimiters",
         "bad_delimiters",
@@ -33,8 +33,12 @@ const REASONS: [(&str, &str); 6] = [
         "bad_control_id",
     ),
     (
-        "batches and several messages in one block are not supported",
+        "several messages in one block that are not a batch as chapter 2 has it",
         "batch",
+    ),
+    (
+        "BTS-1 is not the number of messages in the batch",
+        "message_count",
     ),
     (
         "the character set is not supported, or the bytes are not in it",
@@ -222,7 +226,7 @@ fn judge(sample: &Sample, acks: &[Vec<u8>]) -> Answer {
     let codes = codes.join(" ");
     let word = match reason {
         "" => "A",
-        "no_control_id" | "bad_control_id" => "E",
+        "no_control_id" | "bad_control_id" | "message_count" => "E",
         _ => "R",
     };
     let expected = expected_codes(&sample.bytes, positive, word);
@@ -461,8 +465,8 @@ fn synthetic_messages() {
         oru("A6").replace('\r', "\r\n"),
         adt(""),
         adt("A\t7"),
-        adt("A8") + &adt("A9"),
-        "BHS|^~\\&|A||||2026||||B1\r".to_owned() + &adt("A10"),
+        "BHS|^~\\&|A||||2026||||B0\r".to_owned() + &adt("A8") + &adt("A9") + "BTS|3\r",
+        "BHS|^~\\&|A||||2026||||B1\rNTE|1\r".to_owned() + &adt("A10"),
         "<ADT_A01 xmlns=\"urn:hl7-org:v2xml\"/>".to_owned(),
         "hello".to_owned(),
         "MSH|^~\\&|A|B|C|D|2026||ADT^A01|A11|P|2.5||||||UNICODE UTF-32\r".to_owned(),
@@ -495,8 +499,9 @@ fn synthetic_messages() {
     | sent | 25 |
     | AA | 12 |
     | AE: `bad_control_id` | 1 |
+    | AE: `message_count` | 1 |
     | AE: `no_control_id` | 1 |
-    | AR: `batch` | 2 |
+    | AR: `batch` | 1 |
     | AR: `charset` | 1 |
     | CA | 2 |
     | CA, then AA | 1 |

@@ -8,17 +8,19 @@ use crate::cli::{ConvertArgs, Target};
 use crate::config::{self, Overrides, Session, Source as ConfigSource};
 use crate::envelope::{Envelope, EventId, Head, Shape, Source, read};
 use crate::hl7::ack::{self, code};
+use crate::hl7::batch::{self, Part};
 use crate::hl7::charset::as_text;
 use crate::hl7::path::Path;
-use crate::hl7::{Index, split};
-use crate::inbound::admit::{Kind, admit, answer, head_of, warnings};
-use crate::inbound::frame::Frame;
+use crate::hl7::{Index, Payload, peek, split};
+use crate::inbound::admit::{Kind, admit, answer, head_of, take_apart, warnings};
+use crate::inbound::frame::{Frame, Place};
 use crate::runtime::Clock;
 use crate::telemetry::labels::{Label, Refusal};
 use anyhow::Context;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use std::io::{self, BufWriter, Read, Write};
+use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
@@ -115,6 +117,25 @@ fn default_session() -> anyhow::Result<Arc<Session>> {
     Ok(Arc::clone(&listener.session))
 }
 
+/// The messages of a batch or file; anything else is one.
+fn of_batch(file: &[u8], range: Range<usize>) -> Vec<Range<usize>> {
+    let block = file.get(range.clone()).unwrap_or_default();
+    let parts = match peek(block) {
+        Payload::Batch(header) => batch::split(block, &header),
+        _ => return vec![range],
+    };
+    match parts {
+        Err(_) => vec![range],
+        Ok(parts) => parts
+            .into_iter()
+            .filter_map(|part| match part {
+                Part::Message(inner) => Some(range.start + inner.start..range.start + inner.end),
+                _ => None,
+            })
+            .collect(),
+    }
+}
+
 /// Where results go, and how they are made.
 struct Converter<W> {
     out: W,
@@ -138,6 +159,8 @@ impl<W: Write> Converter<W> {
                 Ok(known) => known,
                 Err(refusal) => return Ok(Err(refused(refusal, false))),
             };
+            // What could be taken out of a batch has been.
+            let kind = take_apart(bytes, message, &header, kind, Place::InBatch).unwrap_or(kind);
             let frame = if bytes.len() > converter.session.limits.max_message_bytes {
                 Frame::Oversized(Vec::new())
             } else {
@@ -197,7 +220,9 @@ impl<W: Write> Converter<W> {
             let header = match head_of(message, payload) {
                 Ok((Head::Er7(header), Kind::Message)) => header,
                 Ok((Head::Xml(_), _)) => return Ok(Err(NO_PLACES.into())),
-                Ok((_, Kind::Batch)) => return Ok(Err(refused(Refusal::Batch, true))),
+                Ok((_, Kind::Batch | Kind::Unsplit(_))) => {
+                    return Ok(Err(refused(Refusal::Batch, true)));
+                }
                 Ok((_, Kind::BadDelimiters)) => {
                     return Ok(Err(refused(Refusal::BadDelimiters, true)));
                 }
@@ -217,7 +242,10 @@ impl<W: Write> Converter<W> {
         file: &[u8],
         mut convert: impl FnMut(&mut Self, &[u8]) -> io::Result<Result<(), String>>,
     ) -> io::Result<Vec<String>> {
-        let messages = split::messages(file);
+        let messages: Vec<Range<usize>> = split::messages(file)
+            .into_iter()
+            .flat_map(|range| of_batch(file, range))
+            .collect();
         if messages.is_empty() {
             return Ok(vec!["holds no message".into()]);
         }

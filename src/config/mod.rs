@@ -280,6 +280,8 @@ pub struct Ack {
     pub mode: AckMode,
     /// What becomes of an application acknowledgement in enhanced mode.
     pub application: ApplicationAck,
+    /// What answers a batch.
+    pub batch: BatchAck,
     /// Whether the sequence number protocol is used.
     pub sequence_numbers: bool,
 }
@@ -304,6 +306,19 @@ pub enum ApplicationAck {
     Connection,
     /// None is sent: the app has a way of its own, or nobody reads it.
     Suppressed,
+}
+
+/// What answers a block of several messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum BatchAck {
+    /// One block, with an acknowledgement for each message.
+    Each,
+    /// One block, with acknowledgements of those that were not accepted.
+    Errors,
+    /// Nothing.
+    None,
 }
 
 /// The answer to a message whose delivery could not be settled.

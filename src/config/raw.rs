@@ -17,8 +17,8 @@ use super::parse::units::{
     Address, ByteSize, CharsetName, ControlByte, OrOff, Period, Text, Url, false_as_off,
 };
 use super::{
-    AckMode, ApplicationAck, Checksum, Durability, Format, FramingKind, LogFormat, LogLevel,
-    TraceParent, Unavailable, Verdict,
+    AckMode, ApplicationAck, BatchAck, Checksum, Durability, Format, FramingKind, LogFormat,
+    LogLevel, TraceParent, Unavailable, Verdict,
 };
 
 /// Configuration of mllp-bridge. Every key is optional.
@@ -209,6 +209,8 @@ pub struct Ack {
     pub mode: AckMode,
     /// Application acknowledgement in enhanced mode, where MSH-16 asks for one.
     pub application: ApplicationAck,
+    /// What answers a block of several messages: a batch, a file, or messages under each other.
+    pub batch: BatchAck,
     /// Whether sequence numbers (MSH-13) are checked and answered (MSA-4). Needs `state.directory`. Without it MSH-13 is not
     /// looked at.
     pub sequence_numbers: bool,
@@ -396,6 +398,7 @@ impl Default for Ack {
             default_version: Text("2.5".into()),
             mode: AckMode::Auto,
             application: ApplicationAck::Connection,
+            batch: BatchAck::Each,
             sequence_numbers: false,
         }
     }

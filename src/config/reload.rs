@@ -91,7 +91,7 @@ mod tests {
     const RELOAD: bool = false;
 
     /// Every key, a value other than its default, and which side it is on.
-    const KEYS: [(&str, &str, bool); 49] = [
+    const KEYS: [(&str, &str, bool); 50] = [
         ("listeners[].name", "other", RESTART),
         ("listeners[].bind", "'[::1]:1'", RESTART),
         ("listeners[].backlog", "7", RESTART),
@@ -129,6 +129,7 @@ mod tests {
         ("listeners[].ack.default_version", "2.3", RELOAD),
         ("listeners[].ack.mode", "original", RELOAD),
         ("listeners[].ack.application", "suppressed", RELOAD),
+        ("listeners[].ack.batch", "errors", RELOAD),
         ("listeners[].ack.sequence_numbers", "true", RELOAD),
         ("listeners[].charset.force", "ascii", RELOAD),
         ("listeners[].charset.fallback", "ascii", RELOAD),

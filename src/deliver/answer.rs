@@ -135,6 +135,11 @@ fn own(response: &Response, body: &[u8], asked: Asked<'_>) -> Outcome {
         let bytes = body.to_vec();
         Some(Own { bytes, kind })
     };
+    if let Head::Xml(message) = asked.head
+        && message.dialect == xml::Dialect::Cda
+    {
+        return rejected(false, vec![own_ack::fault(body)], response.status);
+    }
     match check(body, asked) {
         Ok((Verdict::Accepted, kind, _)) => Outcome::Accepted(Answer {
             own: own(kind),
@@ -156,17 +161,37 @@ fn own(response: &Response, body: &[u8], asked: Asked<'_>) -> Outcome {
 /// HL7's, or what cannot be told from it; a page of HTML is none, and a CDA document has no acknowledgement.
 fn is_own(response: &Response, body: &[u8], asked: Asked<'_>) -> bool {
     let said = response.content == Content::Hl7 && (response.cut || !body.is_empty());
-    let is_hl7 = said || begins_with(body, b"MSH");
+    let is_hl7 = said || begins_with(body, b"MSH") || own_ack::is_er7(body);
     match asked.head {
         Head::Er7(_) => is_hl7,
-        Head::Xml(message) if message.dialect == xml::Dialect::Cda => false,
+        // There is no acknowledgement that could be passed on, but a no is a no.
+        Head::Xml(message) if message.dialect == xml::Dialect::Cda => own_ack::is_negative(body),
         Head::Xml(_) if is_hl7 || !begins_with(body, b"<") => is_hl7,
         Head::Xml(_) if response.cut => true,
         Head::Xml(_) => {
             let read = xml::Message::read(body);
-            !matches!(read, Err(Flaw::NotHl7 | Flaw::Doctype))
+            !matches!(read, Err(Flaw::NotHl7 | Flaw::Doctype)) || is_named_like_hl7(body)
         }
     }
+}
+
+/// Whether the root of a document in XML is called as messages are, `ACK` or `MCCI_IN000002UV01`: one in no namespace, or behind a
+/// document type, is one that cannot be read.
+fn is_named_like_hl7(body: &[u8]) -> bool {
+    let mut rest = body;
+    while let Some(at) = memchr::memchr(b'<', rest) {
+        rest = &rest[at + 1..];
+        if matches!(rest.first(), Some(b'?' | b'!')) {
+            continue;
+        }
+        let end = rest
+            .iter()
+            .position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
+        let name = &rest[..end.unwrap_or(rest.len())];
+        let usual = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
+        return name.len() >= 3 && name.iter().take(8).all(usual);
+    }
+    false
 }
 
 /// What the app's own acknowledgement says, and what it finds fault with; or what is wrong with it.
@@ -343,6 +368,66 @@ mod tests {
             StatusTable::default().get(status),
             asked,
         )
+    }
+
+    fn judge_of(message: &str, body: &[u8]) -> Outcome {
+        let head = match message.starts_with('<') {
+            true => Head::Xml(xml::Message::read(message.as_bytes()).unwrap().into()),
+            false => head(),
+        };
+        let response = Response {
+            status: 200,
+            content: Content::Other,
+            retry_after: None,
+            reusable: true,
+            cut: false,
+        };
+        let asked = Asked {
+            head: &head,
+            framing: Framing::default(),
+        };
+        judge(&response, body, StatusTable::default().get(200), asked)
+    }
+
+    /// Whatever the type and the character set are said to be.
+    #[test]
+    fn a_no_is_never_taken_for_a_plain_2xx() {
+        let er7 = "MSH|^~\\&|A|B|C|D|2026||ACK|1|P|2.5\rMSA|AE|7\r";
+        let wide: Vec<u8> = er7.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let v2 = "<ADT_A01 xmlns=\"urn:hl7-org:v2xml\"><MSH><MSH.10>7</MSH.10></MSH></ADT_A01>";
+        let cda = "<ClinicalDocument xmlns=\"urn:hl7-org:v3\"><id root=\"7\"/></ClinicalDocument>";
+        let ack = "<ACK><MSA><MSA.1>AE</MSA.1><MSA.2>7</MSA.2></MSA></ACK>";
+        for (message, body) in [
+            ("MSH", wide.as_slice()),
+            (v2, ack.as_bytes()),
+            (v2, format!("<!DOCTYPE ACK SYSTEM \"x\">{ack}").as_bytes()),
+            (v2, er7.as_bytes()),
+            (cda, er7.as_bytes()),
+        ] {
+            let outcome = judge_of(message, body);
+            assert!(
+                matches!(outcome, Outcome::Rejected(_)),
+                "{}: {outcome:?}",
+                String::from_utf8_lossy(body)
+            );
+        }
+        for (message, body) in [
+            (v2, &b"<!DOCTYPE html><html>ok</html>"[..]),
+            (v2, b"<status>ok</status>"),
+            (cda, er7.replace("AE", "AA").as_bytes()),
+            ("MSH", b"O\0K\0"),
+        ] {
+            let outcome = judge_of(message, body);
+            let Outcome::Accepted(Answer { own: None, .. }) = outcome else {
+                panic!("{}: {outcome:?}", String::from_utf8_lossy(body));
+            };
+        }
+        let yes = er7.replace("AE", "AA");
+        let wide: Vec<u8> = yes.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let Outcome::Accepted(Answer { own: Some(own), .. }) = judge_of("MSH", &wide) else {
+            panic!("an answer in UTF-16");
+        };
+        assert_eq!(own.bytes, wide);
     }
 
     fn faults_of(outcome: Outcome) -> Vec<String> {

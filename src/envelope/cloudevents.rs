@@ -82,7 +82,7 @@ impl std::fmt::Debug for EventId<'_> {
 }
 
 /// One message, and what is known of it beside its bytes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Source<'a> {
     /// The frame's data.
     pub bytes: &'a [u8],
@@ -102,6 +102,16 @@ pub struct Source<'a> {
     pub peer: &'a str,
     /// What was odd.
     pub warnings: &'a [Warning],
+}
+
+impl std::fmt::Debug for Source<'_> {
+    /// Its ID alone, and how long it is.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source")
+            .field("id", &self.id)
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Source<'_> {

@@ -110,8 +110,7 @@ pub(crate) const ERR5: usize = 20;
 /// ERR segments in one answer.
 pub(crate) const MAX_ERRORS: usize = 100;
 
-/// Everything that an acknowledgement says.
-#[derive(Debug)]
+/// Everything that an acknowledgement says. Without `Debug`: an app's words are in it.
 pub struct Ack<'a> {
     /// The message that is answered.
     pub header: &'a Header<'a>,
@@ -143,6 +142,39 @@ pub fn can_echo(control_id: &[u8]) -> bool {
     !control_id.iter().any(u8::is_ascii_control)
 }
 
+/// Appends the header of an answer to a batch or a file, with the CR behind it: BHS or FHS, ends swapped, its own control ID in
+/// field 11 and the other one's, verbatim, in field 12 (chapter 2, *BHS* and *FHS*).
+pub fn batch_header(out: &mut Vec<u8>, header: &Header<'_>, time: &str, control_id: &[u8]) {
+    let d = &header.delimiters;
+    let start = out.len();
+    out.extend_from_slice(header.id());
+    out.push(d.field);
+    out.extend_from_slice(header.field(2));
+    for field in [5, 6, 3, 4] {
+        out.push(d.field);
+        out.extend_from_slice(header.field(field));
+    }
+    out.push(d.field);
+    out.extend_from_slice(time.as_bytes());
+    out.extend_from_slice(&[d.field; 4]);
+    out.extend_from_slice(control_id);
+    out.push(d.field);
+    if can_echo(header.control_id()) {
+        out.extend_from_slice(header.control_id());
+    }
+    blank_controls(&mut out[start..]);
+    out.push(b'\r');
+}
+
+/// Control bytes that echoed fields may hold must not end our block.
+fn blank_controls(bytes: &mut [u8]) {
+    for byte in bytes {
+        if byte.is_ascii_control() && *byte != b'\r' && *byte != b'\t' {
+            *byte = b' ';
+        }
+    }
+}
+
 impl Ack<'_> {
     /// Appends the acknowledgement, without the block around it.
     pub fn write(&self, out: &mut Vec<u8>) {
@@ -162,13 +194,8 @@ impl Ack<'_> {
                 self.err_before_2_5(out, faults);
             }
         }
-        // Fields that are echoed come from an indexed segment and hold no CR. Control bytes they may hold
-        // must not end our block.
-        for byte in &mut out[start..] {
-            if byte.is_ascii_control() && *byte != b'\r' && *byte != b'\t' {
-                *byte = b' ';
-            }
-        }
+        // Fields that are echoed come from an indexed segment and hold no CR.
+        blank_controls(&mut out[start..]);
     }
 
     fn msh(&self, out: &mut Vec<u8>, since_2_5: bool) {

@@ -222,6 +222,13 @@ pub fn read(
         needs_bytes: false,
     };
     if let Some(transcoded) = transcoded {
+        // A letter of which a byte is 0x1C can end a block too early: what is left must be a whole segment at least.
+        if transcoded.charset == Charset::Utf16
+            && !message.ends_with(b"\r")
+            && !message.ends_with(b"\n")
+        {
+            return Err(Unreadable::Invalid);
+        }
         let reading = plain(transcoded.charset, true);
         return Ok(Reading {
             mismatch: transcoded.mismatch

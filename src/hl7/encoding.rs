@@ -97,6 +97,14 @@ pub fn encode_into(out: &mut Vec<u8>, charset: Charset, text: &str) -> bool {
         (Charset::Latin5, Some(microsofts)) => {
             let start = out.len();
             let c1 = |c: char| u8::try_from(u32::from(c)).is_ok_and(is_c1);
+            if !text.contains(c1) {
+                let (bytes, _, unmappable) = microsofts.encode(text);
+                let has_them = !unmappable && !bytes.iter().copied().any(is_c1);
+                if has_them {
+                    out.extend_from_slice(&bytes);
+                }
+                return has_them;
+            }
             for c in text.chars() {
                 let mut utf8 = [0; 4];
                 match c1(c) {

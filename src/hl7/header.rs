@@ -141,6 +141,11 @@ impl<'a> Payload<'a> {
 }
 
 impl<'a> Header<'a> {
+    /// `MSH`, `BHS` or `FHS`.
+    pub fn id(&self) -> &'a [u8] {
+        self.field(0)
+    }
+
     /// MSH-*n*, raw: not unescaped, not trimmed. Empty where absent.
     pub fn field(&self, number: usize) -> &'a [u8] {
         self.fields.get(number).copied().unwrap_or_default()
@@ -269,6 +274,7 @@ fn split_fields<'a>(
     field: u8,
 ) -> [&'a [u8]; FIELDS + 1] {
     let mut fields = [&[][..]; FIELDS + 1];
+    fields[0] = &segment[..3];
     fields[1] = &segment[3..4];
     fields[2] = msh2;
     for slot in &mut fields[3..] {

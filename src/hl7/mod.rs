@@ -11,6 +11,7 @@
 //! components (`^`), a component is subcomponents (`&`). The delimiters are the message's own: MSH-1 and MSH-2.
 
 pub mod ack;
+pub mod batch;
 pub mod charset;
 pub mod encoding;
 pub mod escape;

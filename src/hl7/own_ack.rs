@@ -1,8 +1,10 @@
 //! Checks an acknowledgement that an app wrote itself, before it is passed to the sender byte for byte.
 
 use super::ack::{Fault, Kind, Verdict};
-use super::{Index, Payload, escape, peek};
+use super::charset::{AS_IT_SAYS, as_text};
+use super::{Index, Payload, escape};
 use crate::config::status::is_fault_condition;
+use std::sync::OnceLock;
 use thiserror::Error;
 
 /// Why an app's acknowledgement is not passed on. The app is at fault.
@@ -38,7 +40,8 @@ pub fn check(
     if body.contains(&start) || body.contains(&end) {
         return Err(BadAck::Unframable);
     }
-    let Payload::V2(header) = peek(body) else {
+    let transcoded = OnceLock::new();
+    let (body, Payload::V2(header)) = as_text(body, AS_IT_SAYS, &transcoded) else {
         return Err(BadAck::NotHl7);
     };
     let index = Index::new(body, &header);
@@ -62,11 +65,30 @@ pub fn verdict(code: &[u8]) -> Option<(Verdict, Kind)> {
     })
 }
 
+/// Whether a body is an acknowledgement that says no, of whichever message.
+pub fn is_negative(body: &[u8]) -> bool {
+    let transcoded = OnceLock::new();
+    let (body, Payload::V2(header)) = as_text(body, AS_IT_SAYS, &transcoded) else {
+        return false;
+    };
+    let index = Index::new(body, &header);
+    let code = index.first(b"MSA").and_then(|msa| msa.field(1));
+    matches!(code, Some(b"AE" | b"AR" | b"CE" | b"CR"))
+}
+
+/// Whether a body is ER7, in whatever character set.
+pub fn is_er7(body: &[u8]) -> bool {
+    let transcoded = OnceLock::new();
+    let (_, payload) = as_text(body, AS_IT_SAYS, &transcoded);
+    matches!(payload, Payload::V2(_))
+}
+
 /// What a negative acknowledgement of an app finds fault with, as far as its first ERR segment or its MSA-3 says: for an accept
 /// acknowledgement, which is the bridge's own.
 pub fn fault(body: &[u8]) -> Fault {
     let unnamed = Fault::unnamed();
-    let Payload::V2(header) = peek(body) else {
+    let transcoded = OnceLock::new();
+    let (body, Payload::V2(header)) = as_text(body, AS_IT_SAYS, &transcoded) else {
         return unnamed;
     };
     let index = Index::new(body, &header);

@@ -1,9 +1,10 @@
 //! What the bridge can tell of a message before the app is asked: whether it can be answered, delivered whole and read as text.
 
-use super::frame::Frame;
+use super::frame::{Frame, Place};
 use crate::config::{AckMode, Charset, Session};
 use crate::envelope::{Head, Warning};
 use crate::hl7::ack::{Fault, Verdict, can_echo};
+use crate::hl7::batch::{self, Part, Unsplit};
 use crate::hl7::charset::{self, Reading, Transcoded};
 use crate::hl7::{Header, Mode, Payload, Terminator, mode};
 use crate::telemetry::labels::{Deviation, Refusal};
@@ -17,6 +18,8 @@ pub enum Kind {
     Message,
     /// A batch or file.
     Batch,
+    /// Several messages that cannot be taken apart.
+    Unsplit(Refusal),
     /// A message that cannot be taken apart.
     BadDelimiters,
 }
@@ -48,9 +51,7 @@ pub fn is_accept_ack(message: &[u8], head: &Head<'_>, frame: &Frame, session: &S
     let whole = matches!(frame, Frame::Whole(_));
     let auto = session.ack.mode == AckMode::Auto;
     match head {
-        Head::Er7(header) => {
-            auto && whole && mode::is_accept_ack(message, header) && !holds_another(message, header)
-        }
+        Head::Er7(header) => auto && whole && mode::is_accept_ack(message, header),
         Head::Xml(message) => {
             let applies = auto || message.dialect == xml::Dialect::V3;
             applies && whole && message.flaw.is_none() && message.is_accept_ack()
@@ -91,8 +92,10 @@ pub fn admit(
     if kind == Kind::BadDelimiters {
         return Err(Refusal::BadDelimiters);
     }
-    if kind == Kind::Batch || holds_another(message, header) {
-        return Err(Refusal::Batch);
+    match kind {
+        Kind::Unsplit(reason) => return Err(reason),
+        Kind::Batch => return Err(Refusal::Batch),
+        Kind::Message | Kind::BadDelimiters => {}
     }
     let reading = charset::read(message, header, session.charset, transcoded)
         .map_err(|_| Refusal::Charset)?;
@@ -158,6 +161,37 @@ fn holds_another(message: &[u8], header: &Header<'_>) -> bool {
     })
 }
 
+/// Looks whether a block holds several messages: then where they are. Else what it is.
+///
+/// # Errors
+/// The parts of a batch, a file, or messages under each other.
+pub fn take_apart(
+    bytes: &[u8],
+    message: &[u8],
+    head: &Head<'_>,
+    kind: Kind,
+    place: Place,
+) -> Result<Kind, Vec<Part>> {
+    let Head::Er7(header) = head else {
+        return Ok(kind);
+    };
+    if kind == Kind::BadDelimiters || kind == Kind::Message && !holds_another(message, header) {
+        return Ok(kind);
+    }
+    let is_message = |part: &&Part| matches!(part, Part::Message(_));
+    match batch::split(bytes, header) {
+        Ok(parts)
+            if place == Place::Alone
+                && (kind == Kind::Batch || parts.iter().filter(is_message).count() > 1) =>
+        {
+            Err(parts)
+        }
+        Ok(_) | Err(Unsplit::Structure) => Ok(Kind::Unsplit(Refusal::Batch)),
+        Err(Unsplit::Messages) => Ok(Kind::Unsplit(Refusal::MessageCount)),
+        Err(Unsplit::Batches) => Ok(Kind::Unsplit(Refusal::BatchCount)),
+    }
+}
+
 /// The header that a block is answered by, and what it is the header of.
 ///
 /// # Errors
@@ -204,7 +238,19 @@ pub fn answer(refusal: Refusal) -> (Verdict, Fault) {
             Verdict::Rejected,
             None,
             200,
-            "batches and several messages in one block are not supported",
+            "several messages in one block that are not a batch as chapter 2 has it",
+        ),
+        Refusal::MessageCount => (
+            Verdict::Error,
+            Some("BTS-1"),
+            102,
+            "BTS-1 is not the number of messages in the batch",
+        ),
+        Refusal::BatchCount => (
+            Verdict::Error,
+            Some("FTS-1"),
+            102,
+            "FTS-1 is not the number of batches in the file",
         ),
         Refusal::Charset => (
             Verdict::Rejected,

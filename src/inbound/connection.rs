@@ -16,8 +16,9 @@ mod commit;
 mod link;
 mod reading;
 
+use super::batch::batch;
 use super::exchange::exchange;
-use super::frame::Frame;
+use super::frame::{Frame, Place};
 use super::input::Input;
 use super::parts::Parts;
 use super::reply::Reply;
@@ -152,19 +153,27 @@ impl Connection<'_> {
     async fn answer(&mut self, frame: &Frame, scratch: &mut Option<Scratch>) -> Result<(), Closed> {
         let space = scratch.get_or_insert_default();
         space.clear_answer();
-        let parts = Parts {
+        let mut parts = Parts {
             shared: self.shared,
             live: &self.live,
             delivery: &mut self.delivery,
             alarm: &mut self.alarm,
             framing: self.framing,
+            place: Place::Alone,
             peer: &self.peer,
             deviations: &mut self.deviations,
         };
-        let reply = exchange(frame, space, parts, Instant::now()).await;
+        let started = Instant::now();
+        let reply = exchange(frame, space, parts.again(), started).await;
+        let reply = match (reply, frame) {
+            (Reply::Several(found), Frame::Whole(range)) => {
+                Box::pin(batch(range.clone(), found, space, parts, started)).await
+            }
+            (reply, _) => reply,
+        };
         let result = match (self.framing.kind, reply) {
             (FramingKind::Mllp, Reply::Close(closed)) => Err(closed),
-            (FramingKind::Mllp, Reply::Nothing) => Ok(()),
+            (FramingKind::Mllp, Reply::Nothing | Reply::Several(_)) => Ok(()),
             (FramingKind::Mllp, Reply::Acks(record, acks)) => {
                 self.write(record, &acks, &space.ack).await
             }

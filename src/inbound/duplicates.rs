@@ -348,7 +348,16 @@ pub fn key(hash: u128, framing: Framing) -> u128 {
 
 /// What is told of a message whose like is still with the app.
 pub fn still_there() -> Outcome {
-    let fault = Fault::application("the application has not yet answered for the same message");
+    unasked("the application has not yet answered for the same message")
+}
+
+/// What is told of a message that was not tried, because one before it in its batch could not be delivered.
+pub fn not_tried() -> Outcome {
+    unasked("not tried: a message before it in its batch could not be delivered")
+}
+
+fn unasked(why: &'static str) -> Outcome {
+    let fault = Fault::application(why);
     Outcome::Unavailable(Failure {
         reason: Attempt::Timeout,
         status: None,

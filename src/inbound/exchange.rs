@@ -1,6 +1,6 @@
 //! One message: peek → envelope → deliver → ack. The body of [`exchange`] is the line that the whole bridge is about.
 
-use super::admit::{Kind, admit, head_of, is_accept_ack, mode, warnings};
+use super::admit::{Kind, admit, head_of, is_accept_ack, mode, take_apart, warnings};
 use super::answered::Answered;
 use super::frame::Frame;
 use super::memory::{Arrival, Entry};
@@ -29,6 +29,7 @@ pub async fn exchange<'m>(
         delivery,
         alarm,
         framing,
+        place,
         peer,
         deviations,
     } = parts;
@@ -49,14 +50,16 @@ pub async fn exchange<'m>(
         Ok(known) => known,
         Err(reason) => {
             shared.refused(reason, peer, bytes.len());
-            record.unanswered(Label::Rejected);
-            return Reply::Close(Closed::NotHl7);
+            return Reply::close(record, Label::Rejected, Closed::NotHl7);
         }
+    };
+    let kind = match take_apart(bytes, message, &header, kind, place) {
+        Ok(kind) => kind,
+        Err(several) => return Reply::several(record, several),
     };
     if kind == Kind::Message && is_accept_ack(message, &header, frame, &live.session) {
         deviations.push(Deviation::AcceptAck);
-        record.not_a_message();
-        return Reply::Nothing;
+        return Reply::nothing(record);
     }
     let mode = mode(&header, &live.session, deviations);
     let transcoded = transcoded.get();
@@ -87,6 +90,7 @@ pub async fn exchange<'m>(
                     return Reply::Acks(record, answered.write(ack));
                 }
                 Entry::Unasked(why) => shared.unasked(why, &arrival),
+                Entry::Deliver(_) if place.is_behind() => shared.not_tried(&arrival),
                 Entry::Deliver(claim) => {
                     let source = Source {
                         bytes,
@@ -118,12 +122,10 @@ pub async fn exchange<'m>(
     };
 
     let Some(told) = told else {
-        record.unanswered(Label::Unavailable);
-        return Reply::Close(Closed::Unavailable);
+        return Reply::close(record, Label::Unavailable, Closed::Unavailable);
     };
     if told.closes(&header, framing) {
-        record.unanswered(told.outcome);
-        return Reply::Close(Closed::Unanswerable);
+        return Reply::close(record, told.outcome, Closed::Unanswerable);
     }
     let reckoning = Reckoning {
         told: &told,

@@ -21,3 +21,21 @@ impl Frame {
         }
     }
 }
+
+/// Where a message stands in its block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// It is all that the block holds.
+    Alone,
+    /// In a batch.
+    InBatch,
+    /// In a batch, behind one that could not be delivered.
+    BehindAFailure,
+}
+
+impl Place {
+    /// Whether nobody is to be asked about it, because nobody was there for the one before.
+    pub fn is_behind(self) -> bool {
+        self == Self::BehindAFailure
+    }
+}

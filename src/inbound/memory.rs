@@ -31,8 +31,7 @@ pub struct Memory {
     metrics: ListenerMetrics,
 }
 
-/// A message that has come.
-#[derive(Debug)]
+/// A message that has come. Without `Debug`: its bytes are in it.
 pub struct Arrival<'a> {
     /// What it is known by, with its framing, if it comes again.
     pub id: EventId<'a>,
@@ -146,11 +145,13 @@ impl Memory {
         drain: &Drain,
         alarm: &mut Alarm,
     ) -> Result<Option<(Turn, u64)>, Unasked> {
-        // Of ER7 alone: nobody is known to number messages in XML.
-        let Head::Er7(header) = arrival.head else {
-            return Ok(None);
-        };
         let bad = Unasked::Refused(Refusal::BadSequence, None);
+        let header = match arrival.head {
+            Head::Er7(header) => header,
+            // Of ER7 alone: nobody is known to number messages in XML, and who does is not to be left without the protection.
+            Head::Xml(message) if message.is_numbered() => return Err(bad),
+            Head::Xml(_) => return Ok(None),
+        };
         let sequence = match Sequence::of(header).ok_or(bad)? {
             Sequence::Absent => return Ok(None),
             // Some senders fill MSH-13 with zeros: what has content is never answered as if it had none.

@@ -13,6 +13,7 @@
 
 pub mod admit;
 pub mod answered;
+mod batch;
 pub mod connection;
 pub mod control_id;
 pub mod duplicates;

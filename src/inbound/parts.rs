@@ -1,5 +1,6 @@
 //! What one connection brings to each of its exchanges.
 
+use super::frame::Place;
 use super::shared::{Live, Shared};
 use crate::config::Framing;
 use crate::deliver::Delivery;
@@ -19,8 +20,26 @@ pub struct Parts<'c, 'm> {
     pub alarm: &'c mut Alarm,
     /// The connection's framing: the one it was opened with.
     pub framing: Framing,
+    /// Where the message stands in its block.
+    pub place: Place,
     /// The peer's IP address.
     pub peer: &'c str,
     /// Deviations of this message; the connection counts and logs them.
     pub deviations: &'c mut Vec<Deviation>,
+}
+
+impl<'m> Parts<'_, 'm> {
+    /// The same for one more exchange.
+    pub fn again(&mut self) -> Parts<'_, 'm> {
+        Parts {
+            shared: self.shared,
+            live: self.live,
+            delivery: self.delivery,
+            alarm: self.alarm,
+            framing: self.framing,
+            place: self.place,
+            peer: self.peer,
+            deviations: self.deviations,
+        }
+    }
 }

@@ -6,13 +6,14 @@ use super::told::{Told, Written};
 use crate::config::{Framing, FramingKind};
 use crate::envelope::Head;
 use crate::hl7::ack::{Ack, Fault, Kind, code};
+use crate::hl7::batch::Part;
 use crate::hl7::charset::{Reading, Transcoded};
 use crate::hl7::encoding;
 use crate::hl7::{Header, Mode};
 use crate::mllp::wrap::{self, Bad};
 use crate::runtime::Clock;
 use crate::telemetry::ExchangeRecord;
-use crate::telemetry::labels::{AckLabel, Closed, Refusal};
+use crate::telemetry::labels::{AckLabel, Closed, Outcome, Refusal};
 use crate::xml;
 
 /// How one message is answered.
@@ -22,12 +23,33 @@ pub enum Reply<'m> {
     Acks(ExchangeRecord<'m>, [Option<Written>; 2]),
     /// By nothing: it was an answer itself.
     Nothing,
+    /// It is no message, but holds these: each is to be exchanged, and all are answered together.
+    Several(Vec<Part>),
     /// By the end of the connection.
     Close(Closed),
 }
 
-/// Everything that the acknowledgements of one message are made of.
-#[derive(Debug)]
+impl<'m> Reply<'m> {
+    /// It was an answer itself, and is none of ours to count.
+    pub fn nothing(record: ExchangeRecord<'m>) -> Self {
+        record.not_a_message();
+        Self::Nothing
+    }
+
+    /// It is no message, but holds these.
+    pub fn several(record: ExchangeRecord<'m>, parts: Vec<Part>) -> Self {
+        record.not_a_message();
+        Self::Several(parts)
+    }
+
+    /// The connection ends, and it counts as this.
+    pub fn close(record: ExchangeRecord<'m>, outcome: Outcome, closed: Closed) -> Self {
+        record.unanswered(outcome);
+        Self::Close(closed)
+    }
+}
+
+/// Everything that the acknowledgements of one message are made of. Without `Debug`: the message is in it.
 pub struct Reckoning<'a> {
     /// What its sender is told.
     pub told: &'a Told,
@@ -88,7 +110,18 @@ impl Reckoning<'_> {
         if wrap::most(&self.framing).is_some_and(|most| length > most) {
             // An app that finds fault with everything. The code says as much as HLLP can carry.
             out.truncate(start);
+            let text = out.len();
             wrap::block_into(out, &self.framing, |out| self.made(kind, &[], out));
+            if wrap::most(&self.framing).is_some_and(|most| out.len() - text > most) {
+                // What it echoes alone is too long, as XML can be once it is escaped. HLLP cannot say more than that.
+                out.truncate(start);
+                wrap::refusal_into(out, &self.framing, Bad::TooLong);
+                let code = AckLabel::Nak;
+                return Written {
+                    block: start..out.len(),
+                    code,
+                };
+            }
         }
         Written {
             block: start..out.len(),

@@ -1,7 +1,7 @@
 //! What the connections of a listener share: settings in force, metrics, bounds, and the brakes on its log lines.
 
 use super::control_id::ControlIds;
-use super::duplicates::still_there;
+use super::duplicates::{not_tried, still_there};
 use super::memory::{Arrival, Memory, Unasked};
 use super::told::{Told, linked, refused, settle};
 use crate::config::{self, Session};
@@ -142,17 +142,23 @@ impl Shared {
     /// What is told of a message that the app is not asked about by what is remembered, and its MSA-4. Counts and logs it.
     pub fn unasked(&self, why: Unasked, arrival: &Arrival<'_>) -> (Option<Told>, Option<i64>) {
         match why {
-            Unasked::StillThere => {
-                let outcome = still_there();
-                self.delivered(&outcome, &arrival.id, arrival.peer, arrival.started);
-                (settle(outcome, arrival.session.ack.unavailable), None)
-            }
+            Unasked::StillThere => self.unavailable(still_there(), arrival),
             Unasked::Link(expected) => (Some(linked()), Some(expected)),
             Unasked::Refused(reason, expected) => {
                 self.refused(reason, arrival.peer, arrival.message.len());
                 (Some(refused(reason)), expected)
             }
         }
+    }
+
+    /// What is told of a message behind one in its batch that could not be delivered.
+    pub fn not_tried(&self, arrival: &Arrival<'_>) -> (Option<Told>, Option<i64>) {
+        self.unavailable(not_tried(), arrival)
+    }
+
+    fn unavailable(&self, outcome: Outcome, arrival: &Arrival<'_>) -> (Option<Told>, Option<i64>) {
+        self.delivered(&outcome, &arrival.id, arrival.peer, arrival.started);
+        (settle(outcome, arrival.session.ack.unavailable), None)
     }
 
     /// Logs an exchange with the app: at most this one line.

@@ -5,7 +5,7 @@ use crate::hl7::charset::{AS_IT_SAYS, as_text};
 use crate::hl7::escape;
 use crate::hl7::index::Segment;
 use crate::hl7::path::Path;
-use crate::hl7::{Delimiters, Index, Payload};
+use crate::hl7::{Delimiters, Header, Index, Payload};
 use crate::mllp::Deviation;
 use crate::xml::{self, own_ack};
 use std::fmt;
@@ -65,6 +65,14 @@ impl Code {
         matches!(self, Self::Ca | Self::Ce | Self::Cr)
     }
 
+    fn gravity(self) -> u8 {
+        match self {
+            Self::Aa | Self::Ca => 0,
+            Self::Ae | Self::Ce => 1,
+            Self::Ar | Self::Cr => 2,
+        }
+    }
+
     /// Whether the server has taken the message.
     pub fn is_positive(self) -> bool {
         matches!(self, Self::Aa | Self::Ca)
@@ -87,7 +95,7 @@ pub struct Answer {
 }
 
 /// What an acknowledgement finds fault with: its first ERR segment, or MSA-3 where there is none.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Fault {
     /// `PID-3`; empty where the server names no place.
     pub location: String,
@@ -160,6 +168,17 @@ impl fmt::Debug for Answer {
     }
 }
 
+impl fmt::Debug for Fault {
+    /// Without its text, which may quote the message.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fault")
+            .field("location", &self.location)
+            .field("condition", &self.condition.len())
+            .field("text_bytes", &self.text.len())
+            .finish()
+    }
+}
+
 /// `PID-3: 101 Required field missing: …`, as much of it as there is.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -186,12 +205,35 @@ fn read(bytes: &[u8], control_id: &[u8]) -> Result<Code, BadAnswer> {
         ([COMMIT_ACK], _) => return Err(BadAnswer::Commit("ACK")),
         ([COMMIT_NAK], _) => return Err(BadAnswer::Commit("NAK")),
         (_, Payload::Xml) => return read_xml(bytes, control_id),
+        (_, Payload::Batch(header)) => return read_batch(text, &header, control_id),
         _ => return Err(BadAnswer::NotHl7),
     };
     let index = Index::new(text, &header);
     let msa = index.first(b"MSA").ok_or(BadAnswer::NoMsa)?;
     let answered = msa.field(2).unwrap_or_default();
     code(msa.field(1).unwrap_or_default(), answered, control_id)
+}
+
+/// The answer to a batch or a file names it in BHS-12 or FHS-12. What is worst among its acknowledgements stands for all of them.
+fn read_batch(text: &[u8], header: &Header<'_>, control_id: &[u8]) -> Result<Code, BadAnswer> {
+    let index = Index::new(text, header);
+    let first = index.segments().next();
+    let answered = first.and_then(|first| first.field(12)).unwrap_or_default();
+    if answered != control_id {
+        return Err(BadAnswer::Mismatch {
+            sent: ControlId::new(control_id),
+            answered: ControlId::new(answered),
+        });
+    }
+    let mut worst = Code::Aa;
+    for msa in index.segments().filter(|segment| segment.id() == b"MSA") {
+        let code = msa.field(1).unwrap_or_default();
+        let code = Code::new(code).ok_or_else(|| BadAnswer::Code(ControlId::new(code)))?;
+        if code.gravity() > worst.gravity() {
+            worst = code;
+        }
+    }
+    Ok(worst)
 }
 
 /// v2.xml or v3.
@@ -328,6 +370,32 @@ mod tests {
         assert_eq!(read(b"\x06"), BadAnswer::Commit("ACK"));
         assert_eq!(read(b"thanks"), BadAnswer::NotHl7);
         assert_eq!(read(b""), BadAnswer::NotHl7);
+    }
+
+    #[test]
+    fn the_worst_of_a_batchs_acknowledgements_is_its_answer() {
+        let read =
+            |text: String| Answer::read(text.into_bytes(), b"B7").map(|answer| answer.code());
+        let batch = |id: &str, codes: &[&str]| {
+            let acks: String = codes
+                .iter()
+                .map(|code| format!("{MSH}MSA|{code}|1\r"))
+                .collect();
+            let count = codes.len();
+            format!("BHS|^~\\&|A|B|C|D|2026||||1|{id}\r{acks}BTS|{count}\r")
+        };
+        assert_eq!(read(batch("B7", &["AA", "CA"])), Ok(Code::Aa));
+        assert_eq!(read(batch("B7", &[])), Ok(Code::Aa));
+        assert_eq!(read(batch("B7", &["AA", "AR", "AE"])), Ok(Code::Ar));
+        assert_eq!(read(batch("B7", &["AA", "CE"])), Ok(Code::Ce));
+        assert!(matches!(
+            read(batch("B8", &["AA"])),
+            Err(BadAnswer::Mismatch { .. })
+        ));
+        assert!(matches!(
+            read(batch("B7", &["OK"])),
+            Err(BadAnswer::Code(_))
+        ));
     }
 
     #[test]

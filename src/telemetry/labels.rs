@@ -98,6 +98,10 @@ labels! {
         BadControlId = "bad_control_id",
         /// FHS/BHS, or several MSH in one block.
         Batch = "batch",
+        /// BTS-1 is not the number of messages.
+        MessageCount = "message_count",
+        /// FTS-1 is not the number of batches.
+        BatchCount = "batch_count",
         /// MSH-18 names a character set that is not carried.
         Charset = "charset",
         /// MSH-13 is not the number that is expected.
@@ -192,6 +196,8 @@ labels! {
         Unwanted = "unwanted",
         /// None: MSH-16 wants one, and by `ack.application`, or because the app acknowledges by itself, it is not sent here.
         Suppressed = "suppressed",
+        /// A block with the acknowledgements of a batch's messages, which are counted beside it.
+        Batch = "batch",
         /// None: the message was not committed (MLLP Release 2), and its sender will send it again.
         Nak = "NAK",
     }

@@ -12,8 +12,10 @@ pub struct ExchangeRecord<'m> {
     metrics: &'m ListenerMetrics,
     /// When the frame's last byte had come.
     pub started: Instant,
-    settled: bool,
+    settled: Option<Outcome>,
     finished: bool,
+    /// Of a block of several messages: theirs, each with the codes of its acknowledgements.
+    parts: Vec<(Self, [Option<AckLabel>; 2])>,
 }
 
 impl<'m> ExchangeRecord<'m> {
@@ -23,15 +25,33 @@ impl<'m> ExchangeRecord<'m> {
         Self {
             metrics,
             started,
-            settled: false,
+            settled: None,
             finished: false,
+            parts: Vec::new(),
         }
+    }
+
+    /// A frame of several messages, which is none itself: what counts are the records that it [holds](Self::hold).
+    pub fn of_several(metrics: &'m ListenerMetrics, started: Instant) -> Self {
+        let mut record = Self::begin(metrics, started);
+        record.finished = true;
+        record
+    }
+
+    /// Keeps a settled record until the block that answers it is written.
+    pub fn hold(&mut self, record: Self, acks: [Option<AckLabel>; 2]) {
+        self.parts.push((record, acks));
+    }
+
+    /// How the exchange ended, as far as is known.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.settled
     }
 
     /// The outcome is known, and what answers it is about to be written.
     pub fn settle(&mut self, outcome: Outcome) {
         self.metrics.messages.of(outcome).inc();
-        self.settled = true;
+        self.settled = Some(outcome);
     }
 
     /// An ACK with this code is with our kernel. Whether the peer took it, TCP does not tell: only a reset is seen.
@@ -41,7 +61,13 @@ impl<'m> ExchangeRecord<'m> {
 
     /// All that answers the message has been written.
     pub fn written(mut self, now: Instant) {
-        self.finished = true;
+        for (part, acks) in std::mem::take(&mut self.parts) {
+            acks.into_iter().flatten().for_each(|ack| part.acked(ack));
+            part.written(now);
+        }
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
         self.metrics
             .exchange
             .observe(now.duration_since(self.started).as_secs_f64());
@@ -64,8 +90,8 @@ impl Drop for ExchangeRecord<'_> {
         self.metrics.in_flight.dec();
         match (self.finished, self.settled) {
             (true, _) => {}
-            (false, true) => self.metrics.ack_unwritten.inc(),
-            (false, false) => self.metrics.messages.of(Outcome::Failed).inc(),
+            (false, Some(_)) => self.metrics.ack_unwritten.inc(),
+            (false, None) => self.metrics.messages.of(Outcome::Failed).inc(),
         }
     }
 }

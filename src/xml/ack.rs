@@ -4,7 +4,6 @@ use super::message::Message;
 use crate::hl7::ack::{Fault, Kind, Verdict};
 
 /// Everything that an acknowledgement says; as [`hl7::Ack`](crate::hl7::ack::Ack) for ER7.
-#[derive(Debug)]
 pub struct Ack<'a> {
     /// The message that is answered.
     pub message: &'a Message,

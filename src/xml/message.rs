@@ -103,6 +103,12 @@ impl Message {
         &self.control_id
     }
 
+    /// Whether it is in the sequence number protocol: v2.xml with a MSH.13.
+    pub fn is_numbered(&self) -> bool {
+        let number = v2::field(&self.root, 13).map_or("", |number| number.text.trim());
+        self.dialect == Dialect::V2 && !matches!(number, "" | "\"\"")
+    }
+
     /// Whether its sender can be answered: it has an ID, or a header of v2 without one.
     pub fn is_identified(&self) -> bool {
         let header = self.dialect == Dialect::V2 && self.root.child("MSH").is_some();

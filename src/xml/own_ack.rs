@@ -80,7 +80,7 @@ pub fn acknowledged(answer: &Message) -> Option<(&str, String)> {
 }
 
 /// The first thing that a negative acknowledgement finds fault with.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Default, PartialEq, Eq)]
 pub struct Complaint {
     /// Table 0357's number, or v3's code; empty where there is none.
     pub condition: String,

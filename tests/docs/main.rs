@@ -302,7 +302,7 @@ fn no_page_gives_a_label_a_value_that_it_cannot_have() {
 fn a_missing_and_an_invented_label_are_found() {
     assert_eq!(
         undocumented::<AckLabel>("`AA`, code=\"AE\" AR `CA` `CE` `CR`"),
-        ["AE", "AR", "unwanted", "suppressed", "NAK"]
+        ["AE", "AR", "unwanted", "suppressed", "batch", "NAK"]
     );
     assert_eq!(
         impossible("x{outcome=~\"failed|lost\",code!=\"AA\"} y{kind=\"…\",kind=\"odd\"}"),

@@ -345,6 +345,25 @@ fn a_commit_block_that_would_be_taken_for_another_messages_is_not_sent() {
 }
 
 /// A copy that has not come to its end is still one, and so is a long one.
+/// A copy that lies behind a NAK would be a message again, and its ACK be taken for one of whatever the sender has gone on to.
+#[test]
+fn behind_a_nak_no_copy_is_taken_for_a_new_message() {
+    let ack = "ack: { deadline: 300ms }";
+    let lab = Lab::with(&format!("{ack}\n{MLLP2}"));
+    lab.app.script([Reply::ok().hold()]);
+    let mut peer = lab.peer();
+    peer.send(frame(adt("N1")));
+    lab.app.wait_for(1, PATIENCE);
+    peer.send(frame(adt("N1")));
+    expect_nak(&mut peer);
+    // The sender gives up on it and goes on: nothing commits what nobody has taken.
+    peer.send(frame(adt("N2")));
+    peer.expect_close();
+    lab.app.release();
+    lab.assert_received(&[adt("N1")]);
+    lab.assert_ended(&[("not_committed", 1)], &[("resent", 1)]);
+}
+
 #[test]
 fn a_resend_that_is_under_way_is_answered_once() {
     let lab = Lab::with(MLLP2);

@@ -11,9 +11,9 @@ use crate::peers::{Answer, Peer, Told};
 
 /// What becomes of a batch (BHS) in one block. `BATCH_SEEN` is what a client sees; then, as endings of BHS-11, the control IDs
 /// that the answers name and those of the requests that the app has.
-const BATCH_SEEN: &str = "AR: , 200, batches and several messages in one block are not supported";
-const BATCH_ANSWERED: &[&str] = &[""];
-const BATCH_DELIVERED: &[&str] = &[];
+const BATCH_SEEN: &str = "2 × AA";
+const BATCH_ANSWERED: &[&str] = &["-1", "-2"];
+const BATCH_DELIVERED: &[&str] = &["-1", "-2"];
 
 /// In the order of the columns.
 pub(crate) const CLIENTS: [Peer; 4] = [Peer::HapiClient, Peer::MllpSend, Peer::Asyncio, Peer::Node];

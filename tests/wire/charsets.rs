@@ -253,6 +253,25 @@ fn utf_16_is_answered_in_utf_16() {
     }
 }
 
+/// The bytes of a letter end the block: what came before is not taken for the message.
+#[test]
+fn a_utf_16_message_that_a_letter_cuts_off_is_never_accepted() {
+    for letter in ["\u{d1c}", "\u{a1c}"] {
+        let name = format!("MUSTER{letter}");
+        let text =
+            String::from_utf8(message("CUT", "UNICODE UTF-16", name.as_bytes())).expect("text");
+        let low: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let lab = Lab::new();
+        let mut peer = lab.peer();
+        peer.send(frame([b"\xff\xfe", &low[..]].concat()));
+        let ack = peer.read_frame().expect("an answer");
+        let ack: Vec<u8> = ack.into_iter().filter(|byte| *byte != 0).collect();
+        let ack = String::from_utf8_lossy(&ack);
+        assert!(ack.contains("MSA|AR|CUT"), "{ack}");
+        lab.assert_received::<&[u8]>(&[]);
+    }
+}
+
 /// A value that names another set for a part of itself.
 #[test]
 fn switches_inside_a_value_are_read() {

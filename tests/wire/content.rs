@@ -1,4 +1,4 @@
-//! What is inside a block: terminators, what stands before MSH, batches, and what is no message at all.
+//! What is inside a block: terminators, what stands before MSH, and what is no message at all.
 
 use serde_json::json;
 
@@ -134,36 +134,6 @@ fn an_msh_10_with_control_bytes_is_answered_ae_and_not_delivered() {
     for id in ["A\tB", "A\nB", "A\0B", "A\u{1c}B", "A\u{7f}"] {
         let location = refused(adt(id).as_bytes(), ("AE", ""), "102", "bad_control_id");
         assert_eq!(location, "MSH^1^10", "{id:?}");
-    }
-}
-
-#[test]
-fn a_batch_is_refused_ar_with_its_own_control_id() {
-    let header = |id: &str, name: &str| {
-        format!("{name}|^~\\&|LAB|GENHOSP|BRIDGE|CLOUD|20261122111500||night|comment|{id}\r")
-    };
-    let batch = header("BATCH7", "BHS") + &oru("IN1") + &oru("IN2") + "BTS|2\r";
-    refused(batch.as_bytes(), ("AR", "BATCH7"), "200", "batch");
-    let file = header("FILE7", "FHS") + &batch + "FTS|1\r";
-    refused(file.as_bytes(), ("AR", "FILE7"), "200", "batch");
-}
-
-#[test]
-fn two_messages_in_one_block_are_refused_ar_whatever_stands_between_them() {
-    // Delivered as one, the second patient's results would be the first one's.
-    for between in ["", "\r", "\n", "\r\n", "\r\n\r\n", "\n\n"] {
-        for terminator in ["\r", "\n", "\r\n"] {
-            let one = oru("TWO1").replace('\r', terminator);
-            let two = oru("TWO2").replace('\r', terminator);
-            println!("segments end in {terminator:?}, between {between:?}");
-            let both = format!("{one}{between}{two}");
-            refused(both.as_bytes(), ("AR", "TWO1"), "200", "batch");
-        }
-    }
-    for (first, second) in [("\r", "\n"), ("\n", "\r"), ("\r\n", "\r"), ("\r\n", "\n")] {
-        println!("the first's segments end in {first:?}, the second's in {second:?}");
-        let both = oru("TWO1").replace('\r', first) + &oru("TWO2").replace('\r', second);
-        refused(both.as_bytes(), ("AR", "TWO1"), "200", "batch");
     }
 }
 

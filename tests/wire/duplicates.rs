@@ -173,10 +173,10 @@ fn what_was_not_accepted_is_delivered_again() {
 fn what_the_bridge_has_refused_is_refused_each_time() {
     let lab = Lab::with(DEFAULT);
     let mut peer = lab.peer();
-    let two = adt("ONE") + &adt("TWO");
-    peer.exchange(&two).expect("AR", "ONE");
-    peer.exchange(&two).expect("AR", "ONE");
-    lab.assert_refused(&[("batch", 2)]);
+    let unknown = adt("ONE").replacen("|P|2.5.1\r", "|P|2.5.1||||||EBCDIC\r", 1);
+    peer.exchange(&unknown).expect("AR", "ONE");
+    peer.exchange(&unknown).expect("AR", "ONE");
+    lab.assert_refused(&[("charset", 2)]);
     assert_duplicates(&lab, 0);
 }
 

@@ -171,11 +171,13 @@ fn a_message_that_the_bridge_refuses_is_told_as_its_msh_15_wants() {
     let lab = Lab::new();
     let mut peer = lab.peer();
     let refused = |id: &str, accept: &str, application: &str| {
-        adt_enhanced(id, accept, application) + &adt("SECOND")
+        let asked = format!("|P|2.5.1|||{accept}|{application}\r");
+        let in_ebcdic = format!("|P|2.5.1|||{accept}|{application}||EBCDIC\r");
+        adt_enhanced(id, accept, application).replacen(&asked, &in_ebcdic, 1)
     };
     let answer = answers(&mut peer, refused("B1", "AL", "AL"));
     assert_eq!(codes(&answer, "B1"), ["CR"]);
-    assert_eq!(answer[0].err()[0].component(3, 1), "200", "{}", answer[0]);
+    assert_eq!(answer[0].err()[0].component(3, 1), "103", "{}", answer[0]);
     let answer = answers(&mut peer, refused("B2", "NE", "ER"));
     assert_eq!(codes(&answer, "B2"), ["AR"]);
     assert!(answers(&mut peer, refused("B3", "SU", "NE")).is_empty());
@@ -292,13 +294,13 @@ fn an_app_that_is_away_is_told_as_the_configuration_says() {
 }
 
 #[test]
-fn a_message_behind_an_accept_acknowledgement_in_one_block_is_refused_and_not_swallowed() {
+fn a_message_behind_an_accept_acknowledgement_in_one_block_is_not_swallowed() {
     let lab = Lab::new();
     let commit = "MSH|^~\\&|REGADT|GENHOSP|BRIDGE|CLOUD|2026||ACK|C1|P|2.5.1\rMSA|CA|OWN9\r";
     let mut peer = lab.peer();
     peer.exchange(commit.to_owned() + &adt("BEHIND"))
-        .expect("AR", "C1");
-    lab.assert_refused(&[("batch", 1)]);
+        .expect("AA", "BEHIND");
+    lab.assert_received(&[adt("BEHIND")]);
 }
 
 #[test]

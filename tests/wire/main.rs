@@ -16,6 +16,7 @@
 mod support;
 
 mod acks;
+mod batches;
 mod charsets;
 mod content;
 mod duplicates;

@@ -60,9 +60,10 @@ impl Connection<'_> {
         let input = scratch.as_ref().map_or(&[][..], |scratch| &scratch.input);
         let copy = hash(input.get(range.clone()).unwrap_or_default());
         let (record, acks) = match reply {
+            // At once, so that no copy can have come meanwhile.
             Reply::Close(Closed::NotHl7) => return self.refuse(Bad::Other).await,
             Reply::Close(closed) => return Err(closed),
-            Reply::Nothing => {
+            Reply::Nothing | Reply::Several(_) => {
                 self.look_for_others(range, copy, scratch)?;
                 self.put_commit().await?;
                 self.link.settled = Some((copy, self.active + CROSSING));
@@ -76,15 +77,15 @@ impl Connection<'_> {
             .map(|scratch| std::mem::take(&mut scratch.ack))
             .unwrap_or_default();
         let is_refused = acks.iter().flatten().any(|ack| ack.code == AckLabel::Nak);
-        let result = if is_refused {
-            self.write(record, &acks, &blocks).await
-        } else {
-            match self.look_for_others(range, copy, scratch) {
-                Ok(()) => {
-                    self.write_committed(record, &acks, &blocks, copy, scratch)
-                        .await
-                }
+        let result = match self.look_for_others(range, copy, scratch) {
+            Err(closed) => Err(closed),
+            Ok(copied) if is_refused => match self.write(record, &acks, &blocks).await {
+                Ok(()) => Self::in_step(copied),
                 Err(closed) => Err(closed),
+            },
+            Ok(_) => {
+                self.write_committed(record, &acks, &blocks, copy, scratch)
+                    .await
             }
         };
         if let Some(scratch) = scratch {
@@ -93,16 +94,25 @@ impl Connection<'_> {
         result
     }
 
+    /// After a NAK. A copy of the message had come by then, so another may be under way, and its commit block would be taken for one
+    /// of whatever the sender has gone on to: only a new connection is in step again.
+    fn in_step(copied: bool) -> Result<(), Closed> {
+        match copied {
+            true => Err(Closed::NotCommitted),
+            false => Ok(()),
+        }
+    }
+
     /// Looks at what has come while the app was at work. Copies of the message are dropped. Anything else is from a sender that has
-    /// given up waiting, and would take the commit block for one of its new message: then there is none, and the connection ends.
+    /// given up waiting, and would take the commit block for one of its new message: then there is none, and the connection ends. Whether copies have come.
     fn look_for_others(
         &mut self,
         message: &Range<usize>,
         copy: u128,
         scratch: &mut Option<Scratch>,
-    ) -> Result<(), Closed> {
+    ) -> Result<bool, Closed> {
         let Some(scratch) = scratch else {
-            return Ok(());
+            return Ok(false);
         };
         let buffer = &mut scratch.input;
         let max = self.live.session.limits.max_message_bytes;
@@ -145,7 +155,7 @@ impl Connection<'_> {
             }
         }
         match self.is_copy_so_far(message, buffer) {
-            true => Ok(()),
+            true => Ok(copies > 0 || self.input.decoder().in_block()),
             false => Err(Closed::NotCommitted),
         }
     }

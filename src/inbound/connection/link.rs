@@ -127,7 +127,7 @@ impl Connection<'_> {
         match reply {
             Reply::Close(Closed::NotHl7) => self.refuse(Bad::Other).await,
             Reply::Close(closed) => Err(closed),
-            Reply::Nothing => Ok(()),
+            Reply::Nothing | Reply::Several(_) => Ok(()),
             Reply::Acks(record, acks) => {
                 let blocks = acks.iter().flatten();
                 let blocks = blocks.filter_map(|ack| buffer.get(ack.block.clone()));

@@ -137,5 +137,5 @@ batch.set("BHS.11", "N-B");
 batch.add(message("N-B-1"));
 batch.add(message("N-B-2"));
 batch.end();
-await one("batch", app, batch, "N-B");
+await one("batch", app, batch, "N-B", { answers: 2 });
 process.exit(0);

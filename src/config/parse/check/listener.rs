@@ -280,6 +280,7 @@ fn ack(keys: &Keys, raw: raw::Ack, problems: &mut Problems) -> Ack {
         default_version: version,
         mode: raw.mode,
         application: raw.application,
+        batch: raw.batch,
         sequence_numbers: raw.sequence_numbers,
     }
 }

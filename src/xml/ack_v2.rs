@@ -84,7 +84,8 @@ fn msh(ack: &Ack<'_>, out: &mut Writer<'_>, version: (u8, u8, u8)) {
         "" => {}
         event => out.leaf(if old { "CM_MSG.2" } else { "MSG.2" }, event),
     }
-    if !old {
+    // As in ER7: before 2.5 the field is too short for it.
+    if version >= (2, 5, 0) {
         out.leaf("MSG.3", "ACK");
     }
     out.close("MSH.9");

@@ -11,7 +11,12 @@ mod schema;
 
 use std::path::{Path, PathBuf};
 
-use mllp_bridge::config::{Charset, Config, Source, load};
+use mllp_bridge::config::{ApplicationAck, Charset, Config, Source, load};
+use mllp_bridge::hl7::Mode;
+use mllp_bridge::hl7::ack::{Verdict, code};
+use mllp_bridge::hl7::mode::Condition;
+use mllp_bridge::inbound::told::Told;
+use mllp_bridge::telemetry::labels::{Label, Outcome};
 use serde_json::{Value, json};
 
 fn repository(path: &str) -> PathBuf {
@@ -111,6 +116,60 @@ fn character_sets_are_current() {
     compare(
         path,
         &format!("{before}by `make docs` -->\n{rows}<!-- end -->{after}"),
+    );
+}
+
+/// The table of pairs in docs/acknowledgements.md; the rest of the page is written by hand.
+#[test]
+fn the_pairs_of_conditions_are_current() {
+    let path = "docs/acknowledgements.md";
+    let page = std::fs::read_to_string(repository(path)).expect("the page");
+    let (before, rest) = page
+        .split_once("inbound::told by `make docs` -->\n")
+        .expect("a start");
+    let (_, after) = rest.split_once("<!-- end -->").expect("an end");
+    let conditions = [
+        ("AL", Condition::Always),
+        ("NE", Condition::Never),
+        ("ER", Condition::OnError),
+        ("SU", Condition::OnSuccess),
+    ];
+    let verdicts = [Verdict::Accepted, Verdict::Error, Verdict::Rejected];
+    let row = |name: String, mode| {
+        let cells = verdicts.map(|verdict| {
+            let told = Told {
+                outcome: Outcome::Accepted,
+                verdict,
+                faults: Vec::new(),
+                text: None,
+                own: None,
+            };
+            let kinds = told.kinds(mode, ApplicationAck::Connection);
+            let codes: Vec<_> = kinds
+                .into_iter()
+                .flatten()
+                .map(|kind| format!("`{}`", code(kind, verdict).label()))
+                .collect();
+            match codes.is_empty() {
+                true => "–".to_owned(),
+                false => codes.join(", then "),
+            }
+        });
+        format!("| {name} | {} |\n", cells.join(" | "))
+    };
+    let mut rows = row("neither (original mode)".to_owned(), Mode::Original);
+    for (first, accept) in conditions {
+        for (second, application) in conditions {
+            let mode = Mode::Enhanced {
+                accept,
+                application,
+            };
+            rows += &row(format!("`{first}` `{second}`"), mode);
+        }
+    }
+    compare(
+        path,
+        &format!("{before}inbound::told by `make docs` -->\n{rows}<!-- end -->{after}"),
     );
 }
 

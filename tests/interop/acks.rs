@@ -289,6 +289,67 @@ fn hl7apy_parses_and_validates_every_acknowledgement() {
     parses_every_acknowledgement(Peer::Hl7apy);
 }
 
+/// In v2.xml, of each version whose data types are called otherwise.
+#[test]
+fn hapi_hl7v2_parses_every_acknowledgement_in_xml() {
+    let parser = Peer::HapiParser;
+    if !parser.is_installed() {
+        return;
+    }
+    let lab = Lab::new();
+    let mut made = Vec::new();
+    for version in ["2.3.1", "2.4", "2.5.1", "2.6", "2.7"] {
+        const PID: &str = "<PID><PID.3><CX.1>4711</CX.1></PID.3></PID>";
+        const BOTH: &str = "<MSH.15>AL</MSH.15><MSH.16>AL</MSH.16>";
+        for (listener, conditions, pid, codes) in [
+            ("app", "", PID, &["AA"][..]),
+            ("app", "", "", &["AE"]),
+            ("down", "", PID, &["AE"]),
+            ("app", BOTH, PID, &["CA", "AA"]),
+            ("app", BOTH, "", &["CE"]),
+        ] {
+            let id = format!("X{version}-{}", made.len());
+            let time = match version {
+                "2.6" | "2.7" => "20261122101500".to_owned(),
+                _ => "<TS.1>20261122101500</TS.1>".to_owned(),
+            };
+            let message = format!(
+                "<ADT_A01 xmlns=\"urn:hl7-org:v2xml\"><MSH><MSH.1>|</MSH.1><MSH.2>^~\\&amp;</MSH.2><MSH.3><HD.1>REG &amp; CO</HD.1></MSH.3>\
+                 <MSH.4><HD.1>GENHOSP</HD.1><HD.2>1.2.3</HD.2><HD.3>ISO</HD.3></MSH.4><MSH.5><HD.1>BRIDGE</HD.1></MSH.5><MSH.6><HD.1>CLOUD</HD.1></MSH.6>\
+                 <MSH.7>{time}</MSH.7><MSH.9><MSG.1>ADT</MSG.1><MSG.2>A01</MSG.2><MSG.3>ADT_A01</MSG.3></MSH.9><MSH.10>{id}</MSH.10>\
+                 <MSH.11><PT.1>P</PT.1></MSH.11><MSH.12><VID.1>{version}</VID.1></MSH.12>{conditions}</MSH>{pid}</ADT_A01>"
+            );
+            let mut peer = RawPeer::connect(lab.bridge.listener(listener));
+            peer.send(frame(message));
+            for code in codes {
+                let text = peer
+                    .read_frame()
+                    .unwrap_or_else(|error| panic!("{version} {code}: {error}"));
+                made.push(Made {
+                    name: format!("{version} {code} in XML"),
+                    version,
+                    code,
+                    id: id.clone(),
+                    text: String::from_utf8(text).expect("UTF-8"),
+                });
+            }
+        }
+    }
+    let line = |ack: &Made| format!("{}\t{}\n", ack.name, STANDARD.encode(&ack.text));
+    let told = parser.run(&["parse-xml"], made.iter().map(line).collect());
+    assert_eq!(told.len(), made.len(), "{parser:?} reads them all");
+    for (ack, told) in made.iter().zip(&told) {
+        assert_eq!(told.failed, None, "{}:\n{}", ack.name, ack.text);
+        assert_eq!(told.strict, [""; 0], "{}:\n{}", ack.name, ack.text);
+        let read: Vec<_> = told
+            .answers
+            .iter()
+            .map(|answer| (answer.code.as_str(), answer.id.as_str()))
+            .collect();
+        assert_eq!(read, [(ack.code, ack.id.as_str())], "{}", ack.name);
+    }
+}
+
 fn parses_every_acknowledgement(parser: Peer) {
     if !parser.is_installed() {
         return;

@@ -57,7 +57,10 @@ fn judge(request: &Recorded) -> Reply {
         return Reply::problem(415, &json!({ "detail": "no appointments here" }));
     }
     let pid = raw.split('\r').find(|segment| segment.starts_with("PID|"));
-    let identified = pid.is_some_and(|pid| pid.split('|').nth(3).is_some_and(|id| !id.is_empty()));
+    let identified = match envelope["data"]["encoding"].is_string() {
+        true => raw.contains("<PID.3>"),
+        false => pid.is_some_and(|pid| pid.split('|').nth(3).is_some_and(|id| !id.is_empty())),
+    };
     if identified {
         return Reply::ok();
     }

@@ -34,7 +34,8 @@ Each kind of acknowledgement that the bridge makes, in every version, goes to tw
 
 - HAPI HL7v2 parses with `ValidationContextFactory.defaultValidation()`. Then its classes are asked what it does not check by itself:
   segments and fields that a version does not have, required ones that are missing, repetitions, components, lengths; and it must
-  encode the acknowledgement to the same bytes again.
+  encode the acknowledgement to the same bytes again. Acknowledgements in v2.xml (2.3.1 to 2.7, each code) go to its `DefaultXMLParser` in the same
+  way.
 - hl7apy parses with `VALIDATION_LEVEL.STRICT`, and validates.
 
 The acknowledgements, by what had become of the message:

@@ -23,6 +23,7 @@ use support::peer::{Ack, RawPeer};
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cells;
 mod hl7_body;
 mod json_body;
 mod overrides;

@@ -160,7 +160,9 @@ impl<W: Write> Converter<W> {
                 Err(refusal) => return Ok(Err(refused(refusal, false))),
             };
             // What could be taken out of a batch has been.
-            let kind = take_apart(bytes, message, &header, kind, Place::InBatch).unwrap_or(kind);
+            let whole = Frame::Whole(0..bytes.len());
+            let both = (bytes, message);
+            let kind = take_apart(&whole, both, &header, kind, Place::InBatch).unwrap_or(kind);
             let frame = if bytes.len() > converter.session.limits.max_message_bytes {
                 Frame::Oversized(Vec::new())
             } else {

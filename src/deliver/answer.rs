@@ -10,11 +10,11 @@
 use super::outcome::{Answer, Failure, Outcome, Own, Rejection};
 use super::response::{Content, Response};
 use crate::config::status::is_fault_condition;
-use crate::config::{Answer as Row, Framing, Verdict as RowVerdict};
+use crate::config::{Answer as Row, Charset, Framing, Verdict as RowVerdict};
 use crate::envelope::Head;
 use crate::hl7::ack::{Fault, Kind, Severity, Verdict};
-use crate::hl7::own_ack;
 use crate::hl7::path::Path;
+use crate::hl7::{encoding, own_ack};
 use crate::mllp::wrap;
 use crate::telemetry::labels::Attempt;
 use crate::xml::{self, Flaw};
@@ -161,16 +161,22 @@ fn own(response: &Response, body: &[u8], asked: Asked<'_>) -> Outcome {
 /// HL7's, or what cannot be told from it; a page of HTML is none, and a CDA document has no acknowledgement.
 fn is_own(response: &Response, body: &[u8], asked: Asked<'_>) -> bool {
     let said = response.content == Content::Hl7 && (response.cut || !body.is_empty());
-    let is_hl7 = said || begins_with(body, b"MSH") || own_ack::is_er7(body);
+    let wide = encoding::looks_like_utf16(body)
+        .then(|| encoding::decode(Charset::Utf16, body))
+        .flatten();
+    let text = wide.as_deref().map_or(body, str::as_bytes);
+    let is_hl7 = said || begins_with(text, b"MSH") || own_ack::is_er7(text);
+    let is_named = begins_with(text, b"<") && is_named_like_hl7(text);
     match asked.head {
-        Head::Er7(_) => is_hl7,
+        Head::Er7(_) => is_hl7 || is_named,
         // There is no acknowledgement that could be passed on, but a no is a no.
-        Head::Xml(message) if message.dialect == xml::Dialect::Cda => own_ack::is_negative(body),
-        Head::Xml(_) if is_hl7 || !begins_with(body, b"<") => is_hl7,
-        Head::Xml(_) if response.cut => true,
+        Head::Xml(message) if message.dialect == xml::Dialect::Cda => {
+            own_ack::is_negative(body) || is_named && xml::own_ack::is_negative(text)
+        }
+        Head::Xml(_) if is_hl7 || is_named => true,
+        Head::Xml(_) if !begins_with(text, b"<") => false,
         Head::Xml(_) => {
-            let read = xml::Message::read(body);
-            !matches!(read, Err(Flaw::NotHl7 | Flaw::Doctype)) || is_named_like_hl7(body)
+            response.cut || !matches!(xml::Message::read(body), Err(Flaw::NotHl7 | Flaw::Doctype))
         }
     }
 }
@@ -184,12 +190,12 @@ fn is_named_like_hl7(body: &[u8]) -> bool {
         if matches!(rest.first(), Some(b'?' | b'!')) {
             continue;
         }
-        let end = rest
-            .iter()
-            .position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
+        let of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-:".contains(byte);
+        let end = rest.iter().position(|byte| !of_name(byte));
         let name = &rest[..end.unwrap_or(rest.len())];
+        let local = name.rsplit(|byte| *byte == b':').next().unwrap_or(name);
         let usual = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
-        return name.len() >= 3 && name.iter().take(8).all(usual);
+        return local == b"ACK" || local.contains(&b'_') && local.iter().take(8).all(usual);
     }
     false
 }
@@ -394,6 +400,10 @@ mod tests {
     fn a_no_is_never_taken_for_a_plain_2xx() {
         let er7 = "MSH|^~\\&|A|B|C|D|2026||ACK|1|P|2.5\rMSA|AE|7\r";
         let wide: Vec<u8> = er7.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let utf16 = |text: &str| -> Vec<u8> {
+            let units = text.encode_utf16().flat_map(u16::to_le_bytes);
+            [0xFF, 0xFE].into_iter().chain(units).collect()
+        };
         let v2 = "<ADT_A01 xmlns=\"urn:hl7-org:v2xml\"><MSH><MSH.10>7</MSH.10></MSH></ADT_A01>";
         let cda = "<ClinicalDocument xmlns=\"urn:hl7-org:v3\"><id root=\"7\"/></ClinicalDocument>";
         let ack = "<ACK><MSA><MSA.1>AE</MSA.1><MSA.2>7</MSA.2></MSA></ACK>";
@@ -403,6 +413,20 @@ mod tests {
             (v2, format!("<!DOCTYPE ACK SYSTEM \"x\">{ack}").as_bytes()),
             (v2, er7.as_bytes()),
             (cda, er7.as_bytes()),
+            (
+                cda,
+                ack.replace("<ACK>", "<ACK xmlns=\"urn:hl7-org:v2xml\">")
+                    .as_bytes(),
+            ),
+            ("MSH", ack.as_bytes()),
+            (
+                "MSH",
+                ack.replace("<ACK>", "<h:ACK xmlns:h=\"urn:hl7-org:v2xml\">")
+                    .as_bytes(),
+            ),
+            ("MSH", format!("BHS|^~\\&|A\r{er7}").as_bytes()),
+            (v2, &utf16(ack)),
+            (v2, &utf16(ack)[2..]),
         ] {
             let outcome = judge_of(message, body);
             assert!(

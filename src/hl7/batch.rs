@@ -49,6 +49,13 @@ enum Mark {
     Fts,
 }
 
+/// Whether a block holds more than one message: another one, or the header of a batch, behind whatever ends a line. A trailer alone
+/// is what a sender leaves that takes a batch apart and cuts only where messages begin: it is no message, and hides none.
+pub fn is_several(block: &[u8], header: &Header<'_>) -> bool {
+    let mut behind = marks(block, header).skip(1);
+    behind.any(|found| !matches!(found.mark, Mark::Bts | Mark::Fts))
+}
+
 /// Takes a block apart whose first header is this one.
 ///
 /// # Errors
@@ -56,48 +63,136 @@ enum Mark {
 pub fn split(block: &[u8], header: &Header<'_>) -> Result<Vec<Part>, Unsplit> {
     let mut marks = marks(block, header).peekable();
     let mut state = State::default();
-    while let Some((mark, at)) = marks.next() {
-        let end = marks.peek().map_or(block.len(), |(_, next)| *next);
-        state.take(mark, block, at..end)?;
+    let mut last = blank_end(block);
+    while let Some(found) = marks.next() {
+        // Where a line end that ends no segment stands before it, nobody can say whether it is a message or a text that quotes one.
+        if !found.is_firm || state.parts.len() > MOST {
+            return Err(Unsplit::Structure);
+        }
+        let end = marks.peek().map_or(last, |next| next.behind);
+        last = last.max(end);
+        state.take(found.mark, block, found.at..end.max(found.at))?;
     }
     state.end()
 }
 
-/// Each segment that means something here, and where it begins.
-fn marks<'a>(
-    block: &'a [u8],
-    header: &Header<'_>,
-) -> impl Iterator<Item = (Mark, usize)> + use<'a> {
-    let end = match header.terminator {
+/// A segment that means something here.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    mark: Mark,
+    /// Where it begins.
+    at: usize,
+    /// Where what is before it ends, its terminator included: blank lines and byte order marks between belong to nobody.
+    behind: usize,
+    /// Among the line ends before it is one that ends segments in this block.
+    is_firm: bool,
+}
+
+/// Every such segment. Each byte is looked at a few times at most.
+fn marks<'a>(block: &'a [u8], header: &Header<'_>) -> impl Iterator<Item = Found> + use<'a> {
+    let ends_segments = match header.terminator {
         Terminator::Cr | Terminator::CrLf => b'\r',
         Terminator::Lf => b'\n',
     };
-    let later = memchr::memchr_iter(end, block).map(|at| at + 1);
-    std::iter::once(header.leading)
-        .chain(later.filter(move |at| *at > 0))
-        .filter_map(move |at| {
-            let rest = block.get(at..)?;
-            // Files are put together from parts: blank lines and byte order marks between them. Of several line ends in a row the
-            // last one counts, so that no byte is looked at twice.
-            let blank = |byte: &&u8| byte.is_ascii_whitespace() && **byte != end;
-            let mut skipped = rest.iter().take_while(blank).count();
-            skipped += 3 * usize::from(rest[skipped..].starts_with(b"\xef\xbb\xbf"));
-            let body = &rest[skipped..];
-            let mark = match body {
-                [b'M', b'S', b'H', separator, ..] if separator.is_ascii_punctuation() => Mark::Msh,
-                [b'B', b'H', b'S', separator, ..] if separator.is_ascii_punctuation() => Mark::Bhs,
-                [b'F', b'H', b'S', separator, ..] if separator.is_ascii_punctuation() => Mark::Fhs,
-                [b'B', b'T', b'S', rest @ ..] if ends_id(rest) => Mark::Bts,
-                [b'F', b'T', b'S', rest @ ..] if ends_id(rest) => Mark::Fts,
-                _ => return None,
-            };
-            Some((mark, at + skipped))
+    let (leading, field) = (header.leading, header.delimiters.field);
+    let first = mark(block.get(leading..).unwrap_or_default(), field).map(|mark| Found {
+        mark,
+        at: leading,
+        behind: leading,
+        is_firm: true,
+    });
+    // Of the line ends in a row that are being looked at: where the first one ends, and whether one ends segments.
+    let mut run: Option<(usize, bool)> = None;
+    let body = block.get(leading..).unwrap_or_default();
+    let later = memchr::memchr2_iter(b'\r', b'\n', body).filter_map(move |at| {
+        let at = leading + at;
+        let (behind, firm) = run.take().unwrap_or_else(|| (line_end(block, at), false));
+        let is_firm = firm || block[at] == ends_segments;
+        let start = at + 1 + blanks(&block[at + 1..]);
+        let rest = block.get(start..).unwrap_or_default();
+        if rest
+            .first()
+            .is_some_and(|byte| matches!(byte, b'\r' | b'\n'))
+        {
+            run = Some((behind, is_firm));
+            return None;
+        }
+        mark(rest, field).map(|mark| Found {
+            mark,
+            at: start,
+            behind,
+            is_firm,
         })
+    });
+    first.into_iter().chain(later)
 }
 
-fn ends_id(rest: &[u8]) -> bool {
-    rest.first()
-        .is_none_or(|byte| byte.is_ascii_punctuation() || matches!(byte, b'\r' | b'\n'))
+/// Behind the line end at this place: of CR LF, behind both.
+fn line_end(block: &[u8], at: usize) -> usize {
+    match block.get(at..at + 2) {
+        Some(b"\r\n") => at + 2,
+        _ => at + 1,
+    }
+}
+
+/// Where a block ends without the blank lines behind its last segment.
+fn blank_end(block: &[u8]) -> usize {
+    let blank = |byte: &u8| byte.is_ascii_whitespace() || b"\xef\xbb\xbf".contains(byte);
+    let text = block
+        .iter()
+        .rposition(|byte| !blank(byte))
+        .map_or(0, |at| at + 1);
+    let ends = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    match block[text..].iter().position(ends) {
+        Some(at) => line_end(block, text + at),
+        None => block.len(),
+    }
+}
+
+/// Blanks and byte order marks, as files have them that are put together from parts.
+fn blanks(rest: &[u8]) -> usize {
+    let mut at = 0;
+    loop {
+        let blank = |byte: &&u8| matches!(**byte, b' ' | b'\t' | 0x0B | 0x0C);
+        at += rest[at..].iter().take_while(blank).count();
+        match rest[at..].starts_with(b"\xef\xbb\xbf") {
+            true => at += 3,
+            false => return at,
+        }
+    }
+}
+
+/// What begins here. `MSH-10` and `MSH: …` are text.
+fn mark(line: &[u8], field: u8) -> Option<Mark> {
+    let (id, rest) = line.split_at_checked(3)?;
+    let separates = match rest {
+        [first, ..] if *first == field => true,
+        [first, second, ..] => first.is_ascii_punctuation() && second.is_ascii_punctuation(),
+        _ => false,
+    };
+    let ends = rest
+        .first()
+        .is_none_or(|byte| matches!(byte, b'\r' | b'\n'));
+    match id {
+        b"MSH" if separates => Some(Mark::Msh),
+        b"BHS" if separates => Some(Mark::Bhs),
+        b"FHS" if separates => Some(Mark::Fhs),
+        b"BTS" if ends || separates || rest.first() == Some(&field) => Some(Mark::Bts),
+        b"FTS" if ends || separates || rest.first() == Some(&field) => Some(Mark::Fts),
+        _ => None,
+    }
+}
+
+/// Whether an answer can stand among others in a block: one message of ER7 alone, in single bytes, with CR behind its segments.
+pub fn is_plain(answer: &[u8]) -> bool {
+    match peek(answer) {
+        Payload::V2(header) => {
+            header.leading == 0
+                && header.terminator != Terminator::Lf
+                && !is_several(answer, &header)
+        }
+        _ => false,
+    }
 }
 
 /// How far the structure has come.
@@ -123,12 +218,12 @@ impl State {
         match mark {
             Mark::Fhs if !self.parts.is_empty() => return Err(Unsplit::Structure),
             Mark::Fhs => {
-                one_segment(segment)?;
+                one_header(segment)?;
                 self.in_file = true;
                 self.parts.push(Part::FileHeader(range));
             }
             Mark::Bhs => {
-                one_segment(segment)?;
+                one_header(segment)?;
                 self.close_batch()?;
                 self.in_batch = true;
                 self.batches += 1;
@@ -161,7 +256,9 @@ impl State {
                 if !self.in_file {
                     return Err(Unsplit::Structure);
                 }
-                if count(segment).is_some_and(|count| count != Some(self.batches)) {
+                // Messages without a BHS are a batch as well.
+                let batches = self.batches + usize::from(self.batches == 0 && self.all > 0);
+                if count(segment).is_some_and(|count| count != Some(batches)) {
                     return Err(Unsplit::Batches);
                 }
                 self.ended = true;
@@ -194,6 +291,14 @@ impl State {
             true => Err(Unsplit::Structure),
             false => Ok(self.parts),
         }
+    }
+}
+
+/// A header that can be read, and nothing behind it.
+fn one_header(segment: &[u8]) -> Result<(), Unsplit> {
+    match peek(segment) {
+        Payload::Batch(_) => one_segment(segment),
+        _ => Err(Unsplit::Structure),
     }
 }
 
@@ -284,6 +389,15 @@ mod tests {
                 Ok("FBmbBmbf"),
             ),
             (format!("{FHS}{MSH}{MSH}{}", f("")), Ok("Fmmf")),
+            (format!("{FHS}{MSH}{MSH}{}", f("1")), Ok("Fmmf")),
+            (format!("\r\n{BHS}{MSH}"), Ok("Bmb")),
+            (format!("\u{feff}\r\n \r{MSH}\r\n\u{feff} {MSH}"), Ok("mm")),
+            (format!("{MSH}\u{0c}{MSH}"), Ok("mm")),
+            (format!("{MSH}MSH-10 is a-b\rMSH: no\r"), Ok("m")),
+            (
+                format!("{FHS}{BHS}{MSH}{}BHS|^^|A\r{MSH}", b("1")),
+                Err(Unsplit::Structure),
+            ),
             (
                 format!("{BHS}\r\r{MSH}\u{feff}{MSH}{}\r\r", b("2")),
                 Ok("Bmmb"),
@@ -320,9 +434,56 @@ mod tests {
     }
 
     #[test]
-    fn a_line_end_that_does_not_end_segments_begins_no_message() {
+    fn what_may_be_a_quotation_or_another_message_is_neither() {
+        let lf = |text: &str| text.replace('\r', "\n");
+        for block in [
+            format!("{BHS}{MSH}OBX|1|TX|||see\nMSH|^~\\&|X\r"),
+            format!("{}{MSH}{}", lf(BHS), "BTS|2\n"),
+            format!("{BHS}{}BTS|2\r", lf(MSH)),
+            format!("{MSH}{}{MSH}", lf(MSH)),
+            format!("{MSH}\n{BHS}{MSH}"),
+        ] {
+            let found = shape(&block);
+            let whole = block.matches("MSH|").count();
+            let messages = found.as_deref().unwrap_or_default().matches('m').count();
+            assert!(
+                found == Err(Unsplit::Structure) || messages == whole,
+                "{block:?}: {found:?}"
+            );
+        }
         let quoted = format!("{BHS}{MSH}OBX|1|TX|||see\nMSH|^~\\&|X\r");
-        assert_eq!(shape(&quoted).as_deref(), Ok("Bmb"));
+        assert_eq!(shape(&quoted), Err(Unsplit::Structure));
+    }
+
+    /// The same bytes as if it had come alone: blank lines and byte order marks between belong to nobody.
+    #[test]
+    fn a_message_is_itself_and_nothing_more() {
+        for block in [
+            format!("{MSH}{MSH}"),
+            format!("{MSH}\r\n\u{feff}{MSH}\r\n\r\n"),
+            format!("{BHS}{MSH}\r{MSH}\u{feff}BTS|2\r"),
+        ] {
+            let payload = peek(block.as_bytes());
+            let parts = split(block.as_bytes(), payload.header().expect("a header")).unwrap();
+            for part in parts {
+                if let Part::Message(range) = part {
+                    assert_eq!(&block.as_bytes()[range], MSH.as_bytes(), "{block:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_that_would_run_into_the_next_one_is_not_plain() {
+        let ack = "MSH|^~\\&|A|B|C|D|2026||ACK|1|P|2.5\rMSA|AA|1";
+        assert!(is_plain(ack.as_bytes()));
+        assert!(is_plain(format!("{ack}\r").as_bytes()));
+        assert!(!is_plain(ack.replace('\r', "\n").as_bytes()));
+        assert!(!is_plain(format!("\u{feff}{ack}").as_bytes()));
+        assert!(!is_plain(format!("{ack}\r{ack}").as_bytes()));
+        assert!(!is_plain(format!("{BHS}{ack}").as_bytes()));
+        let wide: Vec<u8> = ack.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert!(!is_plain(&wide));
     }
 
     proptest! {

@@ -6,7 +6,7 @@
 //! known is refused with a reason.
 
 use super::encoding::{self, is_foreign};
-use super::header::{Header, Payload, peek};
+use super::header::{Header, Payload, Terminator, peek};
 use crate::config::{Charset, CharsetPolicy};
 use std::sync::OnceLock;
 
@@ -223,10 +223,12 @@ pub fn read(
     };
     if let Some(transcoded) = transcoded {
         // A letter of which a byte is 0x1C can end a block too early: what is left must be a whole segment at least.
-        if transcoded.charset == Charset::Utf16
-            && !message.ends_with(b"\r")
-            && !message.ends_with(b"\n")
-        {
+        let end: &[u8] = match header.terminator {
+            Terminator::Cr => b"\r",
+            Terminator::CrLf => b"\r\n",
+            Terminator::Lf => b"\n",
+        };
+        if transcoded.charset == Charset::Utf16 && !message.ends_with(end) {
             return Err(Unreadable::Invalid);
         }
         let reading = plain(transcoded.charset, true);

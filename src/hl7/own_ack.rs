@@ -76,11 +76,11 @@ pub fn is_negative(body: &[u8]) -> bool {
     matches!(code, Some(b"AE" | b"AR" | b"CE" | b"CR"))
 }
 
-/// Whether a body is ER7, in whatever character set.
+/// Whether a body is ER7, in whatever character set, readable or not.
 pub fn is_er7(body: &[u8]) -> bool {
     let transcoded = OnceLock::new();
     let (_, payload) = as_text(body, AS_IT_SAYS, &transcoded);
-    matches!(payload, Payload::V2(_))
+    payload.header().is_some()
 }
 
 /// What a negative acknowledgement of an app finds fault with, as far as its first ERR segment or its MSA-3 says: for an accept

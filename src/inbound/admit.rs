@@ -6,10 +6,10 @@ use crate::envelope::{Head, Warning};
 use crate::hl7::ack::{Fault, Verdict, can_echo};
 use crate::hl7::batch::{self, Part, Unsplit};
 use crate::hl7::charset::{self, Reading, Transcoded};
+use crate::hl7::encoding;
 use crate::hl7::{Header, Mode, Payload, Terminator, mode};
 use crate::telemetry::labels::{Deviation, Refusal};
 use crate::xml::{self, Flaw};
-use memchr::memmem;
 
 /// What a header is the header of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,52 +138,31 @@ fn note(header: &Header<'_>, deviations: &mut Vec<Deviation>) {
     }
 }
 
-/// Whether a second message begins in the same block: to deliver both as one would mix two patients. Whatever ends this
-/// message's segments, whatever the other's delimiters are, and behind a byte order mark: files are put together from parts.
-fn holds_another(message: &[u8], header: &Header<'_>) -> bool {
-    let body = message.get(header.leading + 4..).unwrap_or_default();
-    memmem::find_iter(body, b"MSH").any(|at| {
-        let before = body[..at]
-            .strip_suffix(b"\xef\xbb\xbf")
-            .unwrap_or(&body[..at]);
-        let blanks = |byte: &&u8| matches!(**byte, b' ' | b'\t');
-        let line_start = matches!(
-            before.iter().rev().find(|byte| !blanks(byte)),
-            Some(b'\r' | b'\n')
-        );
-        let separates = match &body[at + 3..] {
-            [field, ..] if *field == header.delimiters.field => true,
-            // `MSH-10` and `MSH: …` are text.
-            [field, next, ..] => field.is_ascii_punctuation() && next.is_ascii_punctuation(),
-            _ => false,
-        };
-        line_start && separates
-    })
-}
-
-/// Looks whether a block holds several messages: then where they are. Else what it is.
+/// Looks whether a block holds several messages: then where they are. Else what it is. To deliver two as one would mix two
+/// patients.
 ///
 /// # Errors
 /// The parts of a batch, a file, or messages under each other.
 pub fn take_apart(
-    bytes: &[u8],
-    message: &[u8],
+    frame: &Frame,
+    (bytes, message): (&[u8], &[u8]),
     head: &Head<'_>,
     kind: Kind,
     place: Place,
 ) -> Result<Kind, Vec<Part>> {
-    let Head::Er7(header) = head else {
+    let (Head::Er7(header), Frame::Whole(_)) = (head, frame) else {
         return Ok(kind);
     };
-    if kind == Kind::BadDelimiters || kind == Kind::Message && !holds_another(message, header) {
+    if kind == Kind::BadDelimiters || kind == Kind::Message && !batch::is_several(message, header) {
         return Ok(kind);
+    }
+    // Of two bytes a character, nothing would be found in the bytes.
+    if encoding::looks_like_utf16(bytes) || place != Place::Alone {
+        return Ok(Kind::Unsplit(Refusal::Batch));
     }
     let is_message = |part: &&Part| matches!(part, Part::Message(_));
     match batch::split(bytes, header) {
-        Ok(parts)
-            if place == Place::Alone
-                && (kind == Kind::Batch || parts.iter().filter(is_message).count() > 1) =>
-        {
+        Ok(parts) if kind == Kind::Batch || parts.iter().filter(is_message).count() > 1 => {
             Err(parts)
         }
         Ok(_) | Err(Unsplit::Structure) => Ok(Kind::Unsplit(Refusal::Batch)),

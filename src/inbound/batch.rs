@@ -16,7 +16,7 @@ use super::frame::{Frame, Place};
 use super::parts::Parts;
 use super::reply::Reply;
 use super::told::Written;
-use crate::config::{BatchAck, Framing, FramingKind, Session};
+use crate::config::{BatchAck, Framing, FramingKind};
 use crate::hl7::batch::Part;
 use crate::hl7::{Header, ack, peek};
 use crate::mllp::wrap::{self, Bad};
@@ -40,6 +40,7 @@ pub(super) async fn batch<'m>(
     // Acknowledgements are taken out of their blocks again, so that those of any framing are remembered alike.
     parts.framing.kind = FramingKind::Mllp;
     parts.place = Place::InBatch;
+    let most = parts.live.session.limits.max_message_bytes;
     for part in found {
         let at = |range: Range<usize>| block.start + range.start..block.start + range.end;
         let range = match part {
@@ -58,14 +59,22 @@ pub(super) async fn batch<'m>(
             }
         };
         scratch.clear_answer();
-        let reply = exchange(&Frame::Whole(range), scratch, parts.again(), Instant::now()).await;
+        if parts.shared.drain.is_draining() || answer.text.bytes.len() > most {
+            // Those behind come again: the connection ends soon, or the answer would have no bound.
+            parts.place = Place::BehindAFailure;
+        }
+        // What is odd about one message is not told of the next.
+        let mut odd = Vec::new();
+        let one = parts.again(&mut odd);
+        let reply = exchange(&Frame::Whole(range), scratch, one, Instant::now()).await;
+        parts.deviations.append(&mut odd);
         match reply {
             Reply::Acks(part, acks) => {
                 if part.outcome() == Some(Outcome::Unavailable) {
                     parts.place = Place::BehindAFailure;
                 }
-                answer.add(&part, &acks, &scratch.ack);
-                record.hold(part, acks.map(|ack| ack.map(|ack| ack.code)));
+                let written = answer.add(&part, &acks, &scratch.ack);
+                record.hold(part, written);
             }
             Reply::Nothing => {}
             // The whole block comes again then; what was accepted of it is known.
@@ -74,24 +83,28 @@ pub(super) async fn batch<'m>(
         }
     }
     scratch.clear_answer();
-    match answer.write(&mut scratch.ack, &framing, &parts.live.session) {
-        Some(written) => Reply::Acks(record, [Some(written), None]),
-        None => Reply::Close(Closed::Unanswerable),
+    let Some(written) = answer.write(&mut scratch.ack, &framing) else {
+        return Reply::Close(Closed::Unanswerable);
+    };
+    if written.code == AckLabel::Nak {
+        record.forget_acks();
     }
+    Reply::Acks(record, [Some(written), None])
 }
 
-/// The answer as it grows, in two versions: with every acknowledgement, and with those that say no.
+/// The answer as it grows.
 struct Answer {
     wanted: BatchAck,
-    all: Text,
-    errors: Text,
-    refused: bool,
+    text: Text,
+    /// Somebody's no is in no acknowledgement, or somebody was not asked.
+    unsaid: bool,
 }
 
-/// One version.
 #[derive(Default)]
 struct Text {
     bytes: Vec<u8>,
+    /// The field separator of the header that is open.
+    separator: Option<u8>,
     messages: usize,
     batches: usize,
 }
@@ -100,71 +113,76 @@ impl Answer {
     fn new(wanted: BatchAck) -> Self {
         Self {
             wanted,
-            all: Text::default(),
-            errors: Text::default(),
-            refused: false,
+            text: Text::default(),
+            unsaid: false,
         }
     }
 
     fn begin(&mut self, header: &Header<'_>, time: &str, control_id: &[u8]) {
-        for text in [&mut self.all, &mut self.errors] {
-            ack::batch_header(&mut text.bytes, header, time, control_id);
-            text.messages = 0;
-        }
+        ack::batch_header(&mut self.text.bytes, header, time, control_id);
+        self.text.separator = Some(header.delimiters.field);
+        self.text.messages = 0;
     }
 
-    fn add(&mut self, record: &ExchangeRecord<'_>, acks: &[Option<Written>; 2], blocks: &[u8]) {
+    /// Adds what is wanted of one message's acknowledgements. The codes of those that will be written.
+    fn add(
+        &mut self,
+        record: &ExchangeRecord<'_>,
+        acks: &[Option<Written>; 2],
+        blocks: &[u8],
+    ) -> [Option<AckLabel>; 2] {
+        let outcome = record.outcome();
         let positive = matches!(
-            record.outcome(),
+            outcome,
             Some(Outcome::Accepted | Outcome::Duplicate | Outcome::Link)
         );
-        self.refused |= !positive;
-        for ack in acks.iter().flatten() {
+        let wanted = match self.wanted {
+            BatchAck::Each => true,
+            BatchAck::Errors => !positive,
+            BatchAck::None => false,
+        };
+        let mut said = false;
+        let codes = acks.each_ref().map(|ack| {
+            let ack = ack.as_ref()?;
             let block = blocks.get(ack.block.clone()).unwrap_or_default();
-            // Without the block's own three bytes; nothing, where nothing was wanted.
-            let [_, inner @ .., _, _] = block else {
-                continue;
-            };
-            self.all.add(inner);
-            if !positive {
-                self.errors.add(inner);
+            match block {
+                // Without the block's own three bytes.
+                [_, inner @ .., _, _] if wanted => {
+                    said = true;
+                    self.text.add(inner);
+                    Some(ack.code)
+                }
+                [] => Some(ack.code),
+                _ => None,
             }
-        }
+        });
+        self.unsaid |= !positive && !said || outcome == Some(Outcome::Unavailable);
+        codes
     }
 
     fn end(&mut self, file: bool) {
-        self.all.end(file);
-        self.errors.end(file);
+        self.text.end(file);
     }
 
     /// The answer in its block. `None` if the protocol cannot carry it.
-    fn write(self, out: &mut Vec<u8>, framing: &Framing, session: &Session) -> Option<Written> {
-        let silent = session.ack.batch == BatchAck::None;
-        if silent && self.refused && framing.kind == FramingKind::Mllp2 {
-            // A commit block alone would be a yes to all of them.
+    fn write(self, out: &mut Vec<u8>, framing: &Framing) -> Option<Written> {
+        if framing.kind == FramingKind::Mllp2 && self.unsaid {
+            // A commit block would be a yes to it.
             wrap::refusal_into(out, framing, Bad::Other);
             let block = 0..out.len();
             let code = AckLabel::Nak;
             return Some(Written { block, code });
         }
-        if silent {
-            let code = AckLabel::Unwanted;
-            return Some(Written { block: 0..0, code });
-        }
-        let fits = |text: &Text| wrap::most(framing).is_none_or(|most| text.bytes.len() <= most);
-        let text = match self.wanted {
-            BatchAck::Each if fits(&self.all) => self.all,
-            _ => self.errors,
-        };
-        if !fits(&text) {
+        let bytes = self.text.bytes;
+        if wrap::most(framing).is_some_and(|most| bytes.len() > most) {
             return None;
         }
-        if text.bytes.is_empty() {
-            // Messages under each other, of which none wanted an answer, or none had an error.
+        if self.wanted == BatchAck::None || bytes.is_empty() {
+            // Nothing is wanted: by the configuration, or by any of the messages.
             let code = AckLabel::Unwanted;
             return Some(Written { block: 0..0, code });
         }
-        wrap::block_into(out, framing, |out| out.extend_from_slice(&text.bytes));
+        wrap::block_into(out, framing, |out| out.extend_from_slice(&bytes));
         Some(Written {
             block: 0..out.len(),
             code: AckLabel::Batch,
@@ -175,16 +193,25 @@ impl Answer {
 impl Text {
     fn add(&mut self, ack: &[u8]) {
         self.bytes.extend_from_slice(ack);
+        // An app may have left out the last one.
+        if !ack.ends_with(b"\r") && !ack.ends_with(b"\n") {
+            self.bytes.push(b'\r');
+        }
         self.messages += 1;
     }
 
     fn end(&mut self, file: bool) {
+        // Messages of a file without a BHS are a batch as well.
+        let bare = usize::from(self.batches == 0 && self.messages > 0);
         let (id, count) = match file {
-            false => ("BTS", self.messages),
-            true => ("FTS", self.batches),
+            false => (b"BTS", self.messages),
+            true => (b"FTS", self.batches + bare),
         };
         self.batches += usize::from(!file);
+        self.bytes.extend_from_slice(id);
+        self.bytes.push(self.separator.unwrap_or(b'|'));
         self.bytes
-            .extend_from_slice(format!("{id}|{count}\r").as_bytes());
+            .extend_from_slice(itoa::Buffer::new().format(count).as_bytes());
+        self.bytes.push(b'\r');
     }
 }

@@ -164,11 +164,15 @@ impl Connection<'_> {
             deviations: &mut self.deviations,
         };
         let started = Instant::now();
-        let reply = exchange(frame, space, parts.again(), started).await;
+        let mut odd = Vec::new();
+        let reply = exchange(frame, space, parts.again(&mut odd), started).await;
+        parts.deviations.append(&mut odd);
         let reply = match (reply, frame) {
             (Reply::Several(found), Frame::Whole(range)) => {
                 Box::pin(batch(range.clone(), found, space, parts, started)).await
             }
+            // Never: what is too large is not taken apart.
+            (Reply::Several(_), Frame::Oversized(_)) => Reply::Close(Closed::NotHl7),
             (reply, _) => reply,
         };
         let result = match (self.framing.kind, reply) {

@@ -53,7 +53,7 @@ pub async fn exchange<'m>(
             return Reply::close(record, Label::Rejected, Closed::NotHl7);
         }
     };
-    let kind = match take_apart(bytes, message, &header, kind, place) {
+    let kind = match take_apart(frame, (bytes, message), &header, kind, place) {
         Ok(kind) => kind,
         Err(several) => return Reply::several(record, several),
     };
@@ -62,8 +62,7 @@ pub async fn exchange<'m>(
         return Reply::nothing(record);
     }
     let mode = mode(&header, &live.session, deviations);
-    let transcoded = transcoded.get();
-    let session = &live.session;
+    let (transcoded, session) = (transcoded.get(), &live.session);
     let admitted = admit(
         message, &header, frame, kind, transcoded, session, deviations,
     );
@@ -135,6 +134,7 @@ pub async fn exchange<'m>(
         bytes,
         transcoded,
         number,
+        place,
         framing,
         shared,
         live,

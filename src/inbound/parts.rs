@@ -29,8 +29,8 @@ pub struct Parts<'c, 'm> {
 }
 
 impl<'m> Parts<'_, 'm> {
-    /// The same for one more exchange.
-    pub fn again(&mut self) -> Parts<'_, 'm> {
+    /// The same for one more exchange, which puts what is odd here.
+    pub fn again<'a>(&'a mut self, deviations: &'a mut Vec<Deviation>) -> Parts<'a, 'm> {
         Parts {
             shared: self.shared,
             live: self.live,
@@ -39,7 +39,7 @@ impl<'m> Parts<'_, 'm> {
             framing: self.framing,
             place: self.place,
             peer: self.peer,
-            deviations: self.deviations,
+            deviations,
         }
     }
 }

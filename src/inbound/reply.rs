@@ -1,12 +1,13 @@
 //! What goes back to the sender of one message: no block, one, or two.
 
 use super::admit::answer_charset;
+use super::frame::Place;
 use super::shared::{Live, Shared};
 use super::told::{Told, Written};
 use crate::config::{Framing, FramingKind};
 use crate::envelope::Head;
 use crate::hl7::ack::{Ack, Fault, Kind, code};
-use crate::hl7::batch::Part;
+use crate::hl7::batch::{self, Part};
 use crate::hl7::charset::{Reading, Transcoded};
 use crate::hl7::encoding;
 use crate::hl7::{Header, Mode};
@@ -65,6 +66,8 @@ pub struct Reckoning<'a> {
     pub transcoded: Option<&'a Transcoded>,
     /// MSA-4: the expected sequence number, where they are in use.
     pub number: Option<i64>,
+    /// Where the message stands in its block.
+    pub place: Place,
     /// The connection's framing.
     pub framing: Framing,
     /// The listener.
@@ -97,7 +100,9 @@ impl Reckoning<'_> {
 
     fn block(&self, kind: Kind, out: &mut Vec<u8>) -> Written {
         let start = out.len();
+        // Among others, only what cannot run into them.
         let own = self.told.own(kind);
+        let own = own.filter(|own| self.place == Place::Alone || batch::is_plain(&own.bytes));
         let mut length = 0;
         wrap::block_into(out, &self.framing, |out| {
             let start = out.len();

@@ -43,6 +43,13 @@ impl<'m> ExchangeRecord<'m> {
         self.parts.push((record, acks));
     }
 
+    /// None of the acknowledgements of what it holds is written after all.
+    pub fn forget_acks(&mut self) {
+        for (_, acks) in &mut self.parts {
+            *acks = [None, None];
+        }
+    }
+
     /// How the exchange ended, as far as is known.
     pub fn outcome(&self) -> Option<Outcome> {
         self.settled

@@ -57,6 +57,14 @@ pub fn check(
     verdict(code.as_bytes()).ok_or(BadAck::Code)
 }
 
+/// Whether a body is an acknowledgement that says no, of whichever message.
+pub fn is_negative(body: &[u8]) -> bool {
+    let Ok(answer) = Message::read(body) else {
+        return false;
+    };
+    acknowledged(&answer).is_some_and(|(code, _)| matches!(code, "AE" | "AR" | "CE" | "CR"))
+}
+
 /// The code of a document's acknowledgement, and the ID of the message that it answers, as [`Message::control_id`] writes it. `None`
 /// where it acknowledges nothing.
 pub fn acknowledged(answer: &Message) -> Option<(&str, String)> {

@@ -364,6 +364,26 @@ fn behind_a_nak_no_copy_is_taken_for_a_new_message() {
     lab.assert_ended(&[("not_committed", 1)], &[("resent", 1)]);
 }
 
+/// A lone commit block, or an answer that names some, would be a yes to all.
+#[test]
+fn a_batch_with_a_no_that_nobody_is_told_is_not_committed() {
+    let asked =
+        |id: &str, pair: &str| adt(id).replacen("|P|2.5.1\r", &format!("|P|2.5.1|||{pair}\r"), 1);
+    for (first, second) in [("NE|NE", "NE|NE"), ("AL|NE", "NE|NE")] {
+        let lab = Lab::with(&format!("duplicates: {{}}\n{MLLP2}"));
+        lab.app.script([Reply::ok(), Reply::status(422)]);
+        let mut peer = lab.peer();
+        let both = asked("B1", first) + &asked("B2", second);
+        peer.send(frame(&both));
+        expect_nak(&mut peer);
+        // It comes again; what was accepted is known.
+        lab.app.script([Reply::ok()]);
+        peer.send(frame(&both));
+        expect_ack(&mut peer);
+        lab.assert_received(&[asked("B1", first), asked("B2", second), asked("B2", second)]);
+    }
+}
+
 #[test]
 fn a_resend_that_is_under_way_is_answered_once() {
     let lab = Lab::with(MLLP2);

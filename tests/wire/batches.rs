@@ -128,6 +128,123 @@ fn a_second_msh_that_may_be_a_quotation_is_refused() {
     lab.assert_received::<&[u8]>(&[]);
 }
 
+/// Whatever stands before, between and behind: no message has bytes that are not its own, and none is lost.
+#[test]
+fn what_stands_between_messages_belongs_to_none() {
+    for block in [
+        format!("\r\n{}{}", adt("M1"), adt("M2")),
+        format!("\u{feff}{}\r\n\u{feff}{}\r\n\r\n", adt("M1"), adt("M2")),
+        format!("\r{}\u{0c}{}", adt("M1"), adt("M2")),
+        format!(
+            "\n{}{}\r\n{}BTS|2\r\n",
+            header("BHS", "B"),
+            adt("M1"),
+            adt("M2")
+        ),
+    ] {
+        let lab = Lab::new();
+        let mut peer = lab.peer();
+        peer.send(frame(&block));
+        let answered = String::from_utf8(peer.read_frame().expect("an answer")).expect("text");
+        assert!(
+            answered.contains("MSA|AA|M1") && answered.contains("MSA|AA|M2"),
+            "{block:?}: {answered}"
+        );
+        let received = lab.received();
+        let shown: Vec<_> = received
+            .iter()
+            .map(|message| String::from_utf8_lossy(message).into_owned())
+            .collect();
+        assert_eq!(shown.len(), 2, "{block:?}");
+        assert!(shown[0].ends_with(&adt("M1")), "{block:?}: {shown:?}");
+        assert_eq!(shown[1], adt("M2"), "{block:?}");
+    }
+}
+
+#[test]
+fn a_batch_that_is_too_large_is_refused_by_its_own_control_id() {
+    for block in [
+        header("BHS", "LARGE") + &adt("M1") + &adt("M2").repeat(40),
+        header("FHS", "LARGE") + &header("BHS", "B") + &adt("M1").repeat(40),
+        adt("LARGE") + &adt("M2").repeat(40),
+    ] {
+        let lab = Lab::with("limits: { max_message_bytes: 8KiB }");
+        let mut peer = lab.peer();
+        peer.exchange(&block).expect("AR", "LARGE");
+        lab.assert_refused(&[("too_large", 1)]);
+        lab.assert_received::<&[u8]>(&[]);
+        peer.exchange(adt("NEXT")).expect("AA", "NEXT");
+    }
+}
+
+/// An answer of the app's that ends without a CR, or holds more than one message, must not run into the next one.
+#[test]
+fn an_apps_own_answers_do_not_run_into_each_other() {
+    let own = |id: &str| format!("MSH|^~\\&|APP|X|LAB|Y|2026||ACK|OWN{id}|P|2.5.1\rMSA|AA|{id}");
+    for (first, is_own) in [
+        (own("M1"), true),
+        (own("M1").replace('\r', "\n") + "\n", false),
+        (own("M1") + "\r" + &own("M9"), false),
+        (format!("\u{feff}{}", own("M1")), false),
+    ] {
+        let lab = Lab::new();
+        let reply = |text: &str| {
+            Reply::ok()
+                .header("Content-Type", "application/hl7-v2")
+                .body(text)
+        };
+        lab.app.script([reply(&first), reply(&own("M2"))]);
+        let batch = header("BHS", "B") + &adt("M1") + &adt("M2") + "BTS|2\r";
+        let answered = answer(&mut lab.peer(), &batch);
+        let msa: Vec<_> = answered
+            .iter()
+            .filter(|line| line.starts_with("MSA"))
+            .collect();
+        assert_eq!(msa, ["MSA|AA|M1", "MSA|AA|M2"], "{first:?}");
+        assert_eq!(answered.last().map(String::as_str), Some("BTS|2"));
+        let owns = answered
+            .iter()
+            .filter(|line| line.starts_with("MSH|^~\\&|APP|"));
+        assert_eq!(
+            owns.count(),
+            1 + usize::from(is_own),
+            "{first:?}: {answered:?}"
+        );
+    }
+}
+
+/// What is odd about one message is not told of the next.
+#[test]
+fn warnings_are_each_messages_own() {
+    let lab = Lab::new();
+    let odd = adt("M1")
+        .replacen("|P|2.5.1\r", "|P|2.5.1||||||ASCII\r", 1)
+        .replacen("ERIKA", "ÉRIKA", 1);
+    let answered = answer(&mut lab.peer(), &(odd + &adt("M2"))).join("\r");
+    assert!(
+        answered.contains("MSA|AA|M1") && answered.contains("MSA|AA|M2"),
+        "{answered}"
+    );
+    let warnings: Vec<_> = lab
+        .app
+        .requests()
+        .iter()
+        .map(|request| request.json()["data"]["warnings"].as_array().map(Vec::len))
+        .collect();
+    assert_eq!(warnings, [Some(1), Some(0)]);
+}
+
+/// As HAPI's reader of files leaves it, that cuts only where messages begin.
+#[test]
+fn a_trailer_behind_a_lone_message_is_passed_on_with_it() {
+    let lab = Lab::new();
+    let last = adt("M1") + "BTS|2\r";
+    lab.peer().exchange(&last).expect("AA", "M1");
+    lab.assert_received(&[last]);
+    let two = adt("M1") + &adt("M2") + "BTS|2\r";
+    lab.peer().exchange(two).expect("AR", "M1");
+}
+
 #[test]
 fn one_that_fails_takes_no_other_with_it() {
     let lab = Lab::with("duplicates: {}");

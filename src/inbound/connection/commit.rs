@@ -77,10 +77,12 @@ impl Connection<'_> {
             .map(|scratch| std::mem::take(&mut scratch.ack))
             .unwrap_or_default();
         let is_refused = acks.iter().flatten().any(|ack| ack.code == AckLabel::Nak);
+        // Long enough for a copy to have been sent that has not come yet.
+        let is_late = record.started.elapsed() > CROSSING;
         let result = match self.look_for_others(range, copy, scratch) {
             Err(closed) => Err(closed),
             Ok(copied) if is_refused => match self.write(record, &acks, &blocks).await {
-                Ok(()) => Self::in_step(copied),
+                Ok(()) => Self::in_step(copied || is_late),
                 Err(closed) => Err(closed),
             },
             Ok(_) => {
@@ -94,8 +96,8 @@ impl Connection<'_> {
         result
     }
 
-    /// After a NAK. A copy of the message had come by then, so another may be under way, and its commit block would be taken for one
-    /// of whatever the sender has gone on to: only a new connection is in step again.
+    /// After a NAK. Where a copy of the message has come, or may be under way, it would be a message again, and its commit block be
+    /// taken for one of whatever the sender has gone on to: only a new connection is in step again.
     fn in_step(copied: bool) -> Result<(), Closed> {
         match copied {
             true => Err(Closed::NotCommitted),

@@ -52,6 +52,17 @@ enum Mark {
 /// Whether a block holds more than one message: another one, or the header of a batch, behind whatever ends a line. A trailer alone
 /// is what a sender leaves that takes a batch apart and cuts only where messages begin: it is no message, and hides none.
 pub fn is_several(block: &[u8], header: &Header<'_>) -> bool {
+    // Most blocks hold one message, and an H is rare in them: lines are looked at only where one of the names is.
+    let own = header.leading + 4;
+    let is_name = |at: usize| {
+        let msh = at >= own + 2 && block[at - 2..].starts_with(b"MSH");
+        let hs = at > own
+            && (block[at - 1..].starts_with(b"BHS") || block[at - 1..].starts_with(b"FHS"));
+        msh || hs
+    };
+    if !memchr::memchr_iter(b'H', block).any(is_name) {
+        return false;
+    }
     let mut behind = marks(block, header).skip(1);
     behind.any(|found| !matches!(found.mark, Mark::Bts | Mark::Fts))
 }
@@ -431,6 +442,23 @@ mod tests {
         assert_eq!(shape(&lines).as_deref(), Ok("Bmmb"));
         let both = format!("{BHS}{MSH}{MSH}BTS|2\r").replace('\r', "\r\n");
         assert_eq!(shape(&both).as_deref(), Ok("Bmmb"));
+    }
+
+    #[test]
+    fn a_name_anywhere_is_looked_at() {
+        for (block, several) in [
+            (MSH.to_owned(), false),
+            (format!("{MSH}{MSH}"), true),
+            (format!("{MSH}BHS|^~\\&|A\r"), true),
+            (format!("{MSH}FHS|^~\\&|A\r"), true),
+            (format!("{MSH}NTE|1|MSH|BHS|FHS\r"), false),
+            (format!("{MSH}BTS|1\r"), false),
+            ("MSH|^~\\&|\rMSH|^~\\&|\r".to_owned(), true),
+        ] {
+            let payload = peek(block.as_bytes());
+            let header = payload.header().expect("a header");
+            assert_eq!(is_several(block.as_bytes(), header), several, "{block:?}");
+        }
     }
 
     #[test]

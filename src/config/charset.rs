@@ -156,14 +156,18 @@ impl Charset {
         }
     }
 
+    /// A name's letters and digits, in lower case: what names are compared by.
+    pub fn squeezed(name: &str) -> String {
+        name.chars()
+            .filter(char::is_ascii_alphanumeric)
+            .map(|letter| letter.to_ascii_lowercase())
+            .collect()
+    }
+
     /// By any of its names; the flag says that it is not table 0211's. Case, blanks and punctuation do not matter.
     pub fn by_name(name: &str) -> Option<(Self, bool)> {
         let name = name.trim();
-        let squeezed: String = name
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .map(|letter| letter.to_ascii_lowercase())
-            .collect();
+        let squeezed = Self::squeezed(name);
         let known = |names: &&Names| names.aliases.contains(&squeezed.as_str());
         let names = NAMES.iter().find(known)?;
         // Both are JIS's, and in the table.

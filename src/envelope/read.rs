@@ -340,7 +340,7 @@ impl Writer {
     ) -> Result<(), BadEnvelope> {
         if self.set == Charset::Ascii {
             out.extend_from_slice(&[escape, b'X']);
-            out.extend(hex(run.as_bytes()));
+            out.extend(run.bytes().flat_map(escape::hex));
             out.push(escape);
             return Ok(());
         }
@@ -362,7 +362,8 @@ impl Writer {
                 charset: self.set.name(),
             })?;
             put(switch.body);
-            put(&[b"X", &hex(&bytes)[..]].concat());
+            let digits: Vec<u8> = bytes.into_iter().flat_map(escape::hex).collect();
+            put(&[b"X", &digits[..]].concat());
             rest = after;
         }
         put(switch::BACK);
@@ -413,15 +414,6 @@ impl Writer {
         })?);
         Ok(())
     }
-}
-
-/// Two digits a byte.
-fn hex(bytes: &[u8]) -> Vec<u8> {
-    let digit = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble)];
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
 }
 
 fn object(value: &Value, key: impl Fn() -> String) -> Result<&Map<String, Value>, BadEnvelope> {

@@ -330,14 +330,8 @@ fn label(header: &Header<'_>) -> (Label, bool) {
 
 /// Sets that are not carried: whether bytes of ASCII are ASCII there is known of some.
 fn unknown(field: &[u8]) -> Label {
-    let squeezed: Vec<u8> = field
-        .iter()
-        .filter(|byte| byte.is_ascii_alphanumeric())
-        .map(u8::to_ascii_lowercase)
-        .collect();
-    let supersets: [&[u8]; 6] = [
-        b"8859", b"iso8859", b"windows", b"cp125", b"koi8", b"tis620",
-    ];
+    let squeezed = Charset::squeezed(&String::from_utf8_lossy(field));
+    let supersets = ["8859", "iso8859", "windows", "cp125", "koi8", "tis620"];
     match supersets.iter().any(|prefix| squeezed.starts_with(prefix)) {
         true => Label::AsciiSuperset,
         false => Label::Unsupported,

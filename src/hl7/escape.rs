@@ -105,6 +105,11 @@ fn unescape(mut value: &[u8], delimiters: &Delimiters) -> Vec<u8> {
     out
 }
 
+/// The two digits of a byte, the other way.
+pub fn hex(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 15].map(|nibble| b"0123456789ABCDEF"[usize::from(nibble)])
+}
+
 /// A text for a person: unescaped, without control characters, cut after so many characters. Bytes that are not UTF-8 are read
 /// as ISO 8859-1, which at worst shows a wrong letter.
 pub fn shown(field: &[u8], delimiters: &Delimiters, limit: usize) -> String {
@@ -140,8 +145,8 @@ pub fn escape_into(out: &mut Vec<u8>, value: &[u8], delimiters: &Delimiters) {
             (None, _) if !byte.is_ascii_control() => out.push(byte),
             (Some(letter), Some(escape)) => out.extend_from_slice(&[escape, letter, escape]),
             (None, Some(escape)) => {
-                let digit = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble)];
-                out.extend_from_slice(&[escape, b'X', digit(byte >> 4), digit(byte & 15), escape]);
+                let [high, low] = hex(byte);
+                out.extend_from_slice(&[escape, b'X', high, low, escape]);
             }
             (_, None) => out.push(b' '),
         }

@@ -73,7 +73,12 @@ pub fn is_negative(body: &[u8]) -> bool {
     };
     let index = Index::new(body, &header);
     let code = index.first(b"MSA").and_then(|msa| msa.field(1));
-    matches!(code, Some(b"AE" | b"AR" | b"CE" | b"CR"))
+    is_no(code.unwrap_or_default())
+}
+
+/// Whether a code of table 0008 says no.
+pub fn is_no(code: &[u8]) -> bool {
+    verdict(code).is_some_and(|(verdict, _)| verdict != Verdict::Accepted)
 }
 
 /// Whether a body is ER7, in whatever character set, readable or not.

@@ -4,7 +4,7 @@ use super::message::{Dialect, Message};
 use super::v3;
 use crate::config::status::is_fault_condition;
 use crate::hl7::ack::{Fault, Kind, Verdict};
-use crate::hl7::own_ack::verdict;
+use crate::hl7::own_ack::{is_no, verdict};
 use thiserror::Error;
 
 /// Why an app's acknowledgement is not passed on. The app is at fault.
@@ -62,7 +62,7 @@ pub fn is_negative(body: &[u8]) -> bool {
     let Ok(answer) = Message::read(body) else {
         return false;
     };
-    acknowledged(&answer).is_some_and(|(code, _)| matches!(code, "AE" | "AR" | "CE" | "CR"))
+    acknowledged(&answer).is_some_and(|(code, _)| is_no(code.as_bytes()))
 }
 
 /// The code of a document's acknowledgement, and the ID of the message that it answers, as [`Message::control_id`] writes it. `None`

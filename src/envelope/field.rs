@@ -412,7 +412,9 @@ fn push_as_it_came(coded: &mut Vec<u8>, plain: &[u8], text: Text) -> Option<()> 
         return Some(());
     }
     let plain = std::str::from_utf8(plain).ok()?;
-    let is_of_bytes = encoding::is_foreign(text.charset()) && text.charset() != Charset::Utf16;
+    // In UTF-16 and behind ISO 2022's own sequences, bytes are no characters by themselves.
+    let is_of_bytes = encoding::is_foreign(text.charset())
+        && !matches!(text.charset(), Charset::Utf16 | Charset::Iso2022Jp);
     (is_of_bytes && encoding::encode_into(coded, text.charset(), plain)).then_some(())
 }
 

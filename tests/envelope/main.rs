@@ -366,6 +366,19 @@ fn the_exceptions_are_these() {
     );
 }
 
+/// Kanji behind a switch to Greek: neither is taken for the other.
+#[test]
+fn a_switch_before_characters_of_iso_2022_is_kept() {
+    let message =
+        b"MSH|^~\\&|A|B|C|D|2026||ADT|7|P|2.5||||||ISO IR87\rNTE|\\C2D46\\\x1b$B;3\x1b(B\r";
+    let value = Admitted::new(message).unwrap().json(WHOLE);
+    assert_eq!(
+        value["data"]["segments"][1]["fields"]["1"][0]["1"],
+        "\\C2D46\\\u{5c71}"
+    );
+    assert_eq!(holds(message, 7), Ok(true));
+}
+
 fn schema_error(change: impl FnOnce(&mut Value)) -> Option<String> {
     let message = b"MSH|^~\\&|A|B|C|D|2026||ADT^A01|7|P|2.5\rPID|1||11^^^A&1.2~22\r";
     let mut value = Admitted::new(message).unwrap().json(WHOLE);

@@ -2,7 +2,8 @@
 //!
 //! Each row of the design's table of deviations is a test named after the row, checked at three places: the bytes that
 //! are answered, the bytes that the app received, and the metrics. [`framing`] has the blocks, [`foreign`] what is no MLLP,
-//! [`oversized`] what is too large, [`content`] and [`charsets`] what is inside a block, [`acks`] and [`enhanced`] the answers, [`xml`] HL7 in
+//! [`oversized`] what is too large, [`content`] and [`charsets`] what is inside a block, [`continuation`] what
+//! is cut into fragments, [`acks`] and [`enhanced`] the answers, [`xml`] HL7 in
 //! XML, and [`reports`] what users of other bridges have reported.
 
 #![allow(
@@ -19,6 +20,7 @@ mod acks;
 mod batches;
 mod charsets;
 mod content;
+mod continuation;
 mod duplicates;
 mod enhanced;
 mod foreign;

@@ -50,22 +50,25 @@ impl Lab {
 fn judge(request: &Recorded) -> Reply {
     let envelope = request.json();
     let raw = envelope["data"]["raw"].as_str().unwrap_or_default();
-    if envelope["type"]
-        .as_str()
-        .is_some_and(|kind| kind.starts_with("org.hl7.v2.SIU"))
-    {
+    if envelope["type"].as_str().is_some_and(|kind| {
+        kind.starts_with("org.hl7.v2.SIU") || kind.starts_with("org.hl7.v3.PRSC")
+    }) {
         return Reply::problem(415, &json!({ "detail": "no appointments here" }));
     }
     let pid = raw.split('\r').find(|segment| segment.starts_with("PID|"));
     let identified = match envelope["data"]["encoding"].is_string() {
-        true => raw.contains("<PID.3>"),
+        true => raw.contains("<PID.3>") || raw.contains("<patient "),
         false => pid.is_some_and(|pid| pid.split('|').nth(3).is_some_and(|id| !id.is_empty())),
     };
+    if raw.contains("say something") {
+        return Reply::ok()
+            .json(&json!({ "ack": { "code": "AA", "text": "stored, with „quotation marks“" } }));
+    }
     if identified {
         return Reply::ok();
     }
     // In the words of who sent umlauts.
-    let detail = if raw.contains('Ü') {
+    let detail = if raw.contains('Ü') || raw.contains("&#220;") {
         "Kennung fehlt für PID"
     } else {
         "no patient identifier"

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::acks::{ASKED, DOUBTS, PARSERS, VERSIONS};
 use crate::cases::{CASES, CLIENTS, Case};
 use crate::peers::Peer;
+use crate::v3;
 
 const PAGE: &str = "docs/interop.md";
 
@@ -42,6 +43,16 @@ The acknowledgements, by what had become of the message:
 
 ";
 
+const V3_HEAD: &str = "
+## v3
+
+Each v3 acknowledgement, as it comes over the wire, is validated by HL7's own schema; copies that are broken in one place are found
+invalid by it.
+
+| a message | gets | `acknowledgementDetail` | by the schema |
+| --- | --- | --- | --- |
+";
+
 fn repository(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
@@ -68,6 +79,7 @@ impl Peer {
             Peer::Asyncio => "`hl7.mllp`",
             Peer::Node => "node-hl7-client",
             Peer::Hl7apy => "hl7apy",
+            Peer::V3Schema => "HL7's schema",
         }
     }
 
@@ -85,6 +97,10 @@ impl Peer {
             Peer::Hl7apy => {
                 let version = pinned("tests/interop/python/requirements.txt", "hl7apy==", " ");
                 format!("hl7apy {version} (Python)")
+            }
+            Peer::V3Schema => {
+                let version = pinned("tests/interop/v3/pom.xml", "<ipf.version>", "<");
+                format!("`ipf-commons-ihe-hl7v3` {version} (Java)")
             }
             Peer::Node => {
                 let version = pinned(
@@ -107,6 +123,9 @@ impl Peer {
             Peer::Node => "its client: `createConnection` and `sendMessage`",
             Peer::HapiParser => "its `PipeParser`",
             Peer::Hl7apy => "its `parse_message` and `Validator`",
+            Peer::V3Schema => {
+                "`MCCI_IN000002UV01.xsd` of the Normative Edition 2008 and what it includes, by the JDK's validator"
+            }
         }
     }
 }
@@ -133,7 +152,7 @@ impl Notes {
 fn page() -> String {
     let mut page = HEAD.to_owned();
     page.push_str("| peer | is | what is used of it |\n| --- | --- | --- |\n");
-    for peer in CLIENTS.into_iter().chain(PARSERS) {
+    for peer in CLIENTS.into_iter().chain(PARSERS).chain([Peer::V3Schema]) {
         writeln!(
             page,
             "| {} | {} | {} |",
@@ -147,6 +166,16 @@ fn page() -> String {
     clients(&mut page);
     page.push_str(PARSER_HEAD);
     parsers(&mut page);
+    page.push_str(V3_HEAD);
+    for asked in &v3::ASKED {
+        let v3::Asked {
+            what,
+            code,
+            details,
+            ..
+        } = asked;
+        writeln!(page, "| {what} | `{code}` | {details} | valid |").unwrap();
+    }
     page
 }
 

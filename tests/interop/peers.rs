@@ -25,6 +25,7 @@ pub(crate) enum Peer {
     Node,
     HapiParser,
     Hl7apy,
+    V3Schema,
 }
 
 /// What a peer tells of one case.
@@ -63,6 +64,7 @@ impl Peer {
             Peer::HapiClient | Peer::HapiParser => "hapi",
             Peer::MllpSend | Peer::Asyncio | Peer::Hl7apy => "python",
             Peer::Node => "node",
+            Peer::V3Schema => "v3",
         }
     }
 
@@ -81,14 +83,8 @@ impl Peer {
     fn command(self) -> Command {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop");
         match self {
-            Peer::HapiClient | Peer::HapiParser => {
-                let mut java = Command::new("java");
-                // Compiled as it starts: no class file can be of another source.
-                java.args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp"])
-                    .arg(installed("hapi/*"))
-                    .arg(sources.join("hapi/Peer.java"));
-                java
-            }
+            Peer::HapiClient | Peer::HapiParser => java("hapi/*", &sources.join("hapi/Peer.java")),
+            Peer::V3Schema => java("v3/*", &sources.join("v3/Schema.java")),
             Peer::MllpSend | Peer::Asyncio | Peer::Hl7apy => {
                 let mut python = Command::new(installed("python/bin/python"));
                 python.arg("-B").arg(sources.join("python/peer.py"));
@@ -158,6 +154,15 @@ impl Peer {
         };
         told.iter().map(parse).collect()
     }
+}
+
+/// Compiled as it starts: no class file can be of another source.
+fn java(jars: &str, source: &Path) -> Command {
+    let mut java = Command::new("java");
+    java.args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp"])
+        .arg(installed(jars))
+        .arg(source);
+    java
 }
 
 fn installed(path: &str) -> PathBuf {

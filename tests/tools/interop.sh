@@ -23,10 +23,11 @@ install() {
     printf '%s' "$stamp" >"$target/$name.stamp"
 }
 
-hapi() {
-    mvn --batch-mode --quiet --strict-checksums --file "$source/hapi/pom.xml" \
-        dependency:copy-dependencies -DoutputDirectory="$target/hapi"
-    (cd "$target/hapi" && sha256sum --check --strict --quiet "$source/hapi/jars.sha256")
+# maven NAME: the jars that its pom.xml names
+maven() {
+    mvn --batch-mode --quiet --strict-checksums --file "$source/$1/pom.xml" \
+        dependency:copy-dependencies -DoutputDirectory="$target/$1"
+    (cd "$target/$1" && sha256sum --check --strict --quiet "$source/$1/jars.sha256")
 }
 
 python() {
@@ -40,6 +41,7 @@ node() {
     npm ci --prefix "$target/node" --ignore-scripts --no-audit --no-fund --loglevel=error
 }
 
-install hapi hapi/pom.xml hapi/jars.sha256 -- hapi
+install hapi hapi/pom.xml hapi/jars.sha256 -- maven hapi
+install v3 v3/pom.xml v3/jars.sha256 -- maven v3
 install python python/requirements.txt -- python
 install node node/package.json node/package-lock.json -- node

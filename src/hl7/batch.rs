@@ -87,6 +87,20 @@ pub fn split(block: &[u8], header: &Header<'_>) -> Result<Vec<Part>, Unsplit> {
     state.end()
 }
 
+/// MSH-10 of each message of a batch or file, verbatim; none where it cannot be taken apart.
+pub fn control_ids(block: &[u8], header: &Header<'_>) -> Vec<Box<[u8]>> {
+    let of = |part| {
+        let Part::Message(range) = part else {
+            return None;
+        };
+        let message = block.get(range).unwrap_or_default();
+        let control_id = |header: &Header<'_>| header.control_id().into();
+        Some(peek(message).header().map_or_else(Box::default, control_id))
+    };
+    let parts = split(block, header).unwrap_or_default();
+    parts.into_iter().filter_map(of).collect()
+}
+
 /// A segment that means something here.
 #[derive(Debug, Clone, Copy)]
 struct Found {

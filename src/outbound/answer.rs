@@ -8,6 +8,7 @@ use crate::hl7::path::Path;
 use crate::hl7::{Delimiters, Header, Index, Payload};
 use crate::mllp::Deviation;
 use crate::xml::{self, own_ack};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -90,6 +91,9 @@ impl fmt::Display for Code {
 pub struct Answer {
     bytes: Vec<u8>,
     code: Code,
+    /// Of the batch that it answers, messages that have no acknowledgement in it. That may be in order: not every server writes one for
+    /// what it has accepted, and a message may want none.
+    pub unacknowledged: usize,
     /// What the server did that the standard does not say.
     pub deviations: Vec<(Deviation, u32)>,
 }
@@ -115,8 +119,36 @@ impl Answer {
         Ok(Self {
             bytes,
             code,
+            unacknowledged: 0,
             deviations: Vec::new(),
         })
+    }
+
+    /// The same for a batch whose messages have these control IDs: whose acknowledgements are in it.
+    ///
+    /// # Errors
+    /// If one is of none of them. An answer that is no batch is to the whole, and stands for each.
+    pub(super) fn of_batch(mut self, messages: &[Box<[u8]>]) -> Result<Self, BadAnswer> {
+        let transcoded = OnceLock::new();
+        let (text, Payload::Batch(header)) = as_text(&self.bytes, AS_IT_SAYS, &transcoded) else {
+            return Ok(self);
+        };
+        if messages.is_empty() {
+            return Ok(self);
+        }
+        let index = Index::new(text, &header);
+        let mut left: HashMap<&[u8], bool> = messages.iter().map(|id| (&**id, false)).collect();
+        for msa in index.segments().filter(|segment| segment.id() == b"MSA") {
+            let answered = msa.field(2).unwrap_or_default();
+            let Some(seen) = left.get_mut(answered) else {
+                return Err(BadAnswer::NotInBatch(ControlId::new(answered)));
+            };
+            *seen = true;
+        }
+        let ids = messages.iter().map(|id| &**id);
+        let unseen = |id: &[u8]| left.get(id) == Some(&false);
+        self.unacknowledged = ids.filter(|id| unseen(id)).count();
+        Ok(self)
     }
 
     /// MSA-1.
@@ -396,6 +428,31 @@ mod tests {
             read(batch("B7", &["OK"])),
             Err(BadAnswer::Code(_))
         ));
+    }
+
+    #[test]
+    fn a_batchs_acknowledgements_are_those_of_its_messages() {
+        let messages: Vec<Box<[u8]>> = [&b"1"[..], b"2", b"3", b"3"].map(Into::into).into();
+        let read = |ids: &[&str], messages: &[Box<[u8]>]| {
+            let acks = ids.iter().map(|id| format!("{MSH}MSA|AA|{id}\r"));
+            let acks: String = acks.collect();
+            let text = format!("BHS|^~\\&|A|B|C|D|2026||||1|B7\r{acks}BTS\r");
+            let answer = Answer::read(text.into_bytes(), b"B7").unwrap();
+            let answer = answer.of_batch(messages);
+            answer.map(|answer| answer.unacknowledged)
+        };
+        assert_eq!(read(&["1", "2", "3", "3"], &messages), Ok(0));
+        assert_eq!(read(&["3", "1", "1", "2"], &messages), Ok(0), "both of 1");
+        assert_eq!(read(&["2"], &messages), Ok(3));
+        assert_eq!(read(&[], &messages), Ok(4));
+        assert_eq!(read(&["9"], &[]), Ok(0), "nothing is known of them");
+        for foreign in ["9", "B7", "1 ", ""] {
+            let expected = BadAnswer::NotInBatch(ControlId::new(foreign.as_bytes()));
+            assert_eq!(read(&["1", foreign], &messages), Err(expected));
+        }
+        // One acknowledgement of the whole.
+        let whole = answer("MSA|AE|7 \r").unwrap().of_batch(&messages);
+        assert_eq!(whole.map(|answer| answer.unacknowledged), Ok(0));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::expect::{self, Next};
 use crate::config::{Framing, FramingKind};
 use crate::hl7::charset::{AS_IT_SAYS, as_text};
 use crate::hl7::mode::is_accept_ack;
-use crate::hl7::{Mode, Payload};
+use crate::hl7::{Mode, Payload, batch};
 use crate::mllp::{Decoder, Event, More, Wait, hllp, wrap};
 use crate::net::socket;
 use crate::xml;
@@ -67,6 +67,8 @@ pub struct Block {
     bytes: Vec<u8>,
     control_id: Box<[u8]>,
     mode: Mode,
+    /// Of a batch: MSH-10 of each of its messages.
+    messages: Vec<Box<[u8]>>,
     /// Whether it is answered at all.
     first: Next,
 }
@@ -80,6 +82,7 @@ impl Block {
         let Said {
             control_id,
             mode,
+            messages,
             is_last_word,
         } = Said::of(message);
         let first = match is_last_word {
@@ -92,6 +95,7 @@ impl Block {
             bytes,
             control_id,
             mode,
+            messages,
             first,
         })
     }
@@ -120,6 +124,7 @@ struct Said {
     /// Verbatim; empty where there is none.
     control_id: Box<[u8]>,
     mode: Mode,
+    messages: Vec<Box<[u8]>>,
     /// It is an acknowledgement itself.
     is_last_word: bool,
 }
@@ -129,6 +134,7 @@ impl Said {
         let nothing = Self {
             control_id: Box::default(),
             mode: Mode::Original,
+            messages: Vec::new(),
             is_last_word: false,
         };
         let transcoded = OnceLock::new();
@@ -138,14 +144,21 @@ impl Said {
                 control_id: header.control_id().into(),
                 mode: Mode::of(&header).0,
                 is_last_word: is_accept_ack(message, &header),
+                ..nothing
             },
-            Payload::Batch(header) | Payload::BadDelimiters(header) => Self {
+            Payload::Batch(header) => Self {
+                control_id: header.control_id().into(),
+                messages: batch::control_ids(message, &header),
+                ..nothing
+            },
+            Payload::BadDelimiters(header) => Self {
                 control_id: header.control_id().into(),
                 ..nothing
             },
             Payload::Xml => xml::Message::read(message).map_or(nothing, |document| Self {
                 control_id: document.control_id().as_bytes().into(),
                 mode: document.mode().0,
+                messages: Vec::new(),
                 is_last_word: document.is_accept_ack(),
             }),
             Payload::Other => nothing,
@@ -279,7 +292,7 @@ impl Connection {
                 self.doubtful = true;
                 break;
             };
-            let answer = Answer::read(data, &block.control_id)?;
+            let answer = Answer::read(data, &block.control_id)?.of_batch(&block.messages)?;
             self.confirm().await?;
             let code = answer.code();
             if last.is_some() && code.is_accept() {

@@ -151,6 +151,9 @@ pub enum BadAnswer {
         /// MSA-2.
         answered: ControlId,
     },
+    /// In the answer to a batch, an acknowledgement of what is not in the batch.
+    #[error("the server acknowledged what is not in the batch: MSA-2 is \"{0}\"")]
+    NotInBatch(ControlId),
 }
 
 /// A short field as it can be shown: control characters and bytes that are not ASCII escaped, and cut where too long.
@@ -277,9 +280,8 @@ impl Error {
             | Self::ClosedAfterAccept => Kind::Closed,
             Self::Timeout { .. } | Self::NotCommitted { .. } => Kind::Timeout,
             Self::Refused { .. } => Kind::Refused,
-            Self::BadAnswer(BadAnswer::Mismatch { .. }) | Self::Unsolicited { .. } => {
-                Kind::Mismatch
-            }
+            Self::BadAnswer(BadAnswer::Mismatch { .. } | BadAnswer::NotInBatch(_))
+            | Self::Unsolicited { .. } => Kind::Mismatch,
             Self::TooLarge { .. } | Self::Foreign(_) | Self::BadAnswer(_) => Kind::BadAnswer,
         }
     }

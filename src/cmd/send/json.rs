@@ -60,6 +60,7 @@ pub(super) fn document(plan: &Plan, settings: &Settings, tally: &Tally) -> Value
         "not_accepted": listed.collect::<Vec<_>>(),
         "not_accepted_unlisted": tally.unlisted,
         "unasked_answers": tally.unasked,
+        "unacknowledged_in_batches": tally.unacknowledged,
         "answer_deviations": tally.deviations,
         "notes": plan.notes,
         "ended_early": tally.ended_early,

@@ -97,6 +97,13 @@ fn summary(
             "  note         the server sent what answered no message, {blocks}"
         )?;
     }
+    if tally.unacknowledged > 0 {
+        let messages = counted(tally.unacknowledged, "message");
+        writeln!(
+            out,
+            "  note         {messages} of batches have no acknowledgement in the answer: by agreement, or lost?"
+        )?;
+    }
     for (kind, count) in &tally.deviations {
         writeln!(
             out,

@@ -47,6 +47,8 @@ pub(super) struct Tally {
     pub(super) reopened: u64,
     /// Connections closed because of blocks that answered nothing.
     pub(super) unasked: u64,
+    /// Messages of batches that were answered without an acknowledgement for them.
+    pub(super) unacknowledged: u64,
     /// What the server's blocks were like.
     pub(super) deviations: BTreeMap<&'static str, u64>,
     /// The first failures.
@@ -135,6 +137,7 @@ impl Tally {
             opened: 0,
             reopened: 0,
             unasked: 0,
+            unacknowledged: 0,
             deviations: BTreeMap::new(),
             listed: Vec::new(),
             unlisted: 0,
@@ -164,6 +167,7 @@ impl Tally {
                 let micros = u64::try_from(latency.as_micros()).unwrap_or(LONGEST);
                 self.latency.saturating_record(micros.max(1));
                 self.bytes += entry.block.as_ref().map_or(0, |block| block.bytes().len()) as u64;
+                self.unacknowledged += answer.unacknowledged as u64;
                 for (kind, count) in &answer.deviations {
                     self.deviate(*kind, *count);
                 }

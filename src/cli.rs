@@ -1,6 +1,6 @@
 //! The command line: types only. What each command does is in [`crate::cmd`].
 
-use crate::config::{Checksum, FramingKind};
+use crate::config::{Checksum, ClientTls, FramingKind, TlsVersion};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -36,6 +36,7 @@ pub enum Command {
 Examples:
   mllp-bridge send 127.0.0.1:2575 adt.hl7
   mllp-bridge send 127.0.0.1:2575 messages/ --connections 8 --repeat 100
+  mllp-bridge send ehr.example:6661 adt.hl7 --ca hospital-ca.pem --cert bridge.pem --key bridge.key
   cat adt.hl7 | mllp-bridge send 127.0.0.1:2575 -")]
     Send(SendArgs),
     /// Show what the app would be sent for a message, without a network; or turn an envelope back into ER7
@@ -53,7 +54,9 @@ Places are SEGMENT[n]-FIELD[repetition].COMPONENT.SUBCOMPONENT, each number from
 hyphen or a dot may stand before the field.")]
     Convert(ConvertArgs),
     /// Check a configuration: every error at once, or what is in force
-    #[command(after_help = "Example:\n  mllp-bridge check --config bridge.yaml")]
+    #[command(
+        after_help = "Examples:\n  mllp-bridge check --config bridge.yaml\n  mllp-bridge check --config bridge.yaml --connect"
+    )]
     Check(CheckArgs),
     /// Ask the bridge on this machine to stop accepting and to finish (for a pod's preStop)
     #[command(after_help = "Example:\n  mllp-bridge drain --admin 127.0.0.1:9090")]
@@ -150,6 +153,9 @@ pub struct SendArgs {
     /// With mllp2 and hllp: how often a message is sent again that the server refuses (NAK) or does not commit
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100))]
     pub resends: u32,
+    /// TLS towards the server.
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// How long to wait for each answer, in seconds; with mllp2 as long again for each commit block
     #[arg(long, default_value_t = 30.0, value_name = "SECONDS", value_parser = positive)]
     pub timeout: f64,
@@ -159,6 +165,40 @@ pub struct SendArgs {
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
+}
+
+/// TLS towards a server. Each of the others turns it on as well.
+#[derive(Debug, Default, Args)]
+pub struct TlsArgs {
+    /// Speak TLS; the server's certificate must come from an authority that this machine trusts, or that --ca names
+    #[arg(long)]
+    pub tls: bool,
+    /// Authorities that the server's certificate may come from (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Certificate to show to the server (PEM), for mutual TLS
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// Private key of --cert (PEM)
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<PathBuf>,
+    /// Name that the server's certificate must have, instead of the address's host
+    #[arg(long, value_name = "NAME")]
+    pub server_name: Option<String>,
+}
+
+impl TlsArgs {
+    /// What they ask for, if anything.
+    pub fn settings(&self) -> Option<ClientTls> {
+        let identity = self.cert.clone().zip(self.key.clone());
+        let on = self.tls || self.ca.is_some() || identity.is_some() || self.server_name.is_some();
+        on.then(|| ClientTls {
+            ca_file: self.ca.clone(),
+            identity,
+            server_name: self.server_name.clone(),
+            min_version: TlsVersion::Tls12,
+        })
+    }
 }
 
 fn framing_kind(text: &str) -> Result<FramingKind, String> {
@@ -228,6 +268,9 @@ pub struct CheckArgs {
     /// Configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
+    /// Connect to each destination, with TLS where it is configured; no message is sent
+    #[arg(long)]
+    pub connect: bool,
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,

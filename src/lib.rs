@@ -17,7 +17,8 @@
 //!
 //! And around the line:
 //!
-//! - [`outbound`] is the other direction: it sends a message to an MLLP server and reads its answer, for `send` and `demo`.
+//! - [`outbound`] is the other direction: the HTTP API by which the app sends messages, and the connections to MLLP servers.
+//! - [`awaited`] brings an answer that comes back on a listener to whoever waits for it.
 //! - [`injector`] says which pods get a sidecar, and what is added to them; and is the webhook that does it, with its certificates.
 //! - [`config`] is what a user asked for, checked; plain data that every module may read.
 //! - [`admin`] serves metrics, health and drain.
@@ -30,6 +31,7 @@
 //! A module imports only from the layers below its own; ARCHITECTURE.md has the layers, and the rules that must hold.
 
 pub mod admin;
+pub mod awaited;
 pub mod cli;
 pub mod cmd;
 pub mod config;

@@ -16,7 +16,9 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub struct Readiness {
     apps: Vec<(Arc<str>, Arc<Health>)>,
+    destinations: Vec<(Arc<str>, Arc<AtomicBool>)>,
     needs_app: AtomicBool,
+    needs_destinations: AtomicBool,
     probe_interval: watch::Sender<Duration>,
     shutdown: ArcSwap<Shutdown>,
     drain: Drain,
@@ -24,16 +26,20 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Ready when nothing drains and, if `ready_needs_app`, every listener's app can be reached.
+    /// Ready when nothing drains and, if `ready_needs_app`, every listener's app can be reached, and, if `ready_needs_destinations`, every
+    /// destination: by its name, with what says that it can be.
     pub fn new(
         apps: Vec<(Arc<str>, Arc<Health>)>,
+        destinations: Vec<(Arc<str>, Arc<AtomicBool>)>,
         drain: Drain,
         admin: &Admin,
         shutdown: Shutdown,
     ) -> Self {
         Self {
             apps,
+            destinations,
             needs_app: AtomicBool::new(admin.ready_needs_app),
+            needs_destinations: AtomicBool::new(admin.ready_needs_destinations),
             probe_interval: watch::Sender::new(admin.app_probe_interval),
             shutdown: ArcSwap::from_pointee(shutdown),
             drain,
@@ -44,6 +50,8 @@ impl Readiness {
     /// New settings.
     pub fn reload(&self, admin: &Admin, shutdown: Shutdown) {
         self.needs_app.store(admin.ready_needs_app, Relaxed);
+        let needs_destinations = admin.ready_needs_destinations;
+        self.needs_destinations.store(needs_destinations, Relaxed);
         self.probe_interval.send_replace(admin.app_probe_interval);
         self.shutdown.store(Arc::new(shutdown));
     }
@@ -82,15 +90,23 @@ impl Readiness {
         if self.drain.is_draining() {
             return vec!["draining".into()];
         }
-        if !self.needs_app.load(Relaxed) {
-            return Vec::new();
+        let mut reasons = Vec::new();
+        if self.needs_app.load(Relaxed) {
+            let away = self
+                .apps
+                .iter()
+                .filter(|(_, health)| !health.is_reachable());
+            reasons.extend(away.map(|(listener, _)| {
+                format!("listener {listener}: the application cannot be reached")
+            }));
         }
-        let away = self
-            .apps
-            .iter()
-            .filter(|(_, health)| !health.is_reachable());
-        away.map(|(listener, _)| format!("listener {listener}: the application cannot be reached"))
-            .collect()
+        if self.needs_destinations.load(Relaxed) {
+            let away = self.destinations.iter();
+            let away = away.filter(|(_, reachable)| !reachable.load(Relaxed));
+            reasons
+                .extend(away.map(|(name, _)| format!("destination {name}: it cannot be reached")));
+        }
+        reasons
     }
 }
 

@@ -1,30 +1,51 @@
 //! `check`: every error of a configuration at once, or what would be in force.
 
-use super::{BAD_CONFIG, source};
+use super::{BAD_CONFIG, FAILED, connect, source};
 use crate::cli::{CheckArgs, Output};
 use crate::config::{self, Config, ConfigError, Verdict};
 use crate::hl7::ack::condition_text;
+use anyhow::Context;
 use serde_json::json;
 use std::process::ExitCode;
 
 /// Loads the configuration and says what it found.
 ///
 /// # Errors
-/// Never; the signature is that of every command.
+/// If the runtime cannot be started that destinations are connected to with.
 pub fn main(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     match (config::load(&source(&args.config)), args.output) {
-        (Ok(config), Output::Text) => print_text(&config),
-        (Ok(config), Output::Json) => println!("{:#}", as_json(&config)),
+        (Ok(config), output) => return in_force(&config, args.connect, output),
         (Err(errors), Output::Text) => {
             eprintln!("{errors}");
-            return Ok(ExitCode::from(BAD_CONFIG));
         }
-        (Err(errors), Output::Json) => {
-            println!("{:#}", errors_json(&errors));
-            return Ok(ExitCode::from(BAD_CONFIG));
+        (Err(errors), Output::Json) => println!("{:#}", errors_json(&errors)),
+    }
+    Ok(ExitCode::from(BAD_CONFIG))
+}
+
+/// What is in force, and whether the destinations can be reached.
+fn in_force(config: &Config, connects: bool, output: Output) -> anyhow::Result<ExitCode> {
+    let attempts = match connects {
+        true => connect::all(config).context("cannot start the runtime")?,
+        false => Vec::new(),
+    };
+    match output {
+        Output::Text => {
+            print_text(config);
+            connect::print_text(&attempts);
+        }
+        Output::Json => {
+            let mut document = as_json(config);
+            if connects {
+                document["connections"] = connect::as_json(&attempts);
+            }
+            println!("{document:#}");
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(match attempts.iter().all(|attempt| attempt.is_connected) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(FAILED),
+    })
 }
 
 fn answer_name(verdict: Verdict) -> &'static str {
@@ -59,6 +80,35 @@ fn print_text(config: &Config) {
             println!("    {status:<11} {}{condition}", answer_name(row.verdict));
         }
     }
+    for destination in &config.destinations {
+        let sending = &destination.sending;
+        let link = &sending.link;
+        println!("\ndestination {}", destination.name);
+        println!("  sends to      {}", link.addresses.join(", then "));
+        println!(
+            "  TLS           {}",
+            if link.tls.is_some() { "on" } else { "off" }
+        );
+        println!("  connections   {}", sending.connections);
+        println!("  ACK timeout   {:?}", sending.ack_timeout);
+        let again = if sending.resend {
+            "once, where an ACK was lost"
+        } else {
+            "never"
+        };
+        println!("  sends again   {again}");
+    }
+    if !config.destinations.is_empty() {
+        println!("\ntakes messages to send on {}", config.outbound.bind);
+    }
+    match &config.state.directory {
+        Some(directory) => println!(
+            "\nstate in {} ({:?})",
+            directory.display(),
+            config.state.durability
+        ),
+        None => println!("\nstate in memory only: a restart forgets it"),
+    }
     match config.admin.bind {
         Some(address) => println!("\nadmin on {address}"),
         None => println!("\nadmin off"),
@@ -87,7 +137,22 @@ fn as_json(config: &Config) -> serde_json::Value {
             })
         })
         .collect();
-    json!({"valid": true, "listeners": listeners, "admin": config.admin.bind.map(|address| address.to_string())})
+    let destinations: Vec<_> = config
+        .destinations
+        .iter()
+        .map(|destination| {
+            json!({
+                "name": &*destination.name,
+                "addresses": destination.sending.link.addresses,
+                "tls": destination.sending.link.tls.is_some(),
+                "connections": destination.sending.connections,
+                "resend": destination.sending.resend,
+            })
+        })
+        .collect();
+    let outbound = (!destinations.is_empty()).then(|| config.outbound.bind.to_string());
+    json!({"valid": true, "listeners": listeners, "destinations": destinations, "outbound": outbound,
+        "state": config.state.directory, "admin": config.admin.bind.map(|address| address.to_string())})
 }
 
 fn errors_json(errors: &ConfigError) -> serde_json::Value {

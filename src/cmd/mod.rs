@@ -1,6 +1,7 @@
 //! The commands: each wires the parts of the library together and holds no logic of its own.
 
 pub mod check;
+mod connect;
 pub mod convert;
 pub mod demo;
 pub mod drain;

@@ -7,6 +7,7 @@ use super::serve::Bridge;
 use crate::admin::Readiness;
 use crate::config::{self, Config, Source};
 use crate::inbound::Shared;
+use crate::outbound::Destination;
 use crate::telemetry::Metrics;
 use crate::telemetry::labels::Reload;
 use crate::telemetry::log::LevelHandle;
@@ -25,6 +26,7 @@ pub struct Reloader {
     file: Option<PathBuf>,
     content: Option<Vec<u8>>,
     listeners: Vec<Arc<Shared>>,
+    destinations: Vec<Arc<Destination>>,
     readiness: Arc<Readiness>,
     metrics: Metrics,
     level: LevelHandle,
@@ -46,6 +48,7 @@ impl Reloader {
             file: file.map(Path::to_path_buf),
             content,
             listeners: bridge.listeners.clone(),
+            destinations: bridge.destinations.clone(),
             readiness: Arc::clone(&bridge.readiness),
             metrics: bridge.metrics.clone(),
             level,
@@ -93,6 +96,15 @@ impl Reloader {
                 self.metrics.reloaded(Reload::Failed);
                 tracing::error!(listener = %shared.name, %error, "the listener's settings were not reloaded");
                 return;
+            }
+        }
+        for destination in &self.destinations {
+            let new = new
+                .destinations
+                .iter()
+                .find(|new| new.name == destination.name);
+            if let Some(new) = new {
+                destination.reload(Arc::clone(&new.sending));
             }
         }
         self.level.set(new.log.level);

@@ -59,6 +59,9 @@ async fn serve(
     if let Some(address) = bridge.admin {
         tracing::info!(%address, "admin listening");
     }
+    if let Some(address) = bridge.outbound {
+        tracing::info!(%address, "taking messages to send");
+    }
     let drain = bridge.drain.clone();
     let shutdown = std::sync::Arc::clone(&bridge.readiness);
     let reloader = Reloader::new(config, source, file, &bridge, level);

@@ -1,10 +1,15 @@
 //! A running bridge: what `run` and `demo` start.
 
 use crate::admin::{self, Readiness};
+use crate::awaited::Awaited;
 use crate::config::{self, Config};
 use crate::inbound::{Common, Listener, Shared};
+use crate::outbound::Destination;
+use crate::outbound::api::{self, Api};
+use crate::outbound::idempotency::{self, Keys};
 use crate::runtime::{Budget, Buffers, Drain};
 use crate::state::Store;
+use crate::state::window::Bounds;
 use crate::telemetry::Metrics;
 use anyhow::Context;
 use std::net::SocketAddr;
@@ -23,12 +28,16 @@ pub struct Bridge {
     pub addresses: Vec<(Arc<str>, SocketAddr)>,
     /// The admin server's address, if there is one.
     pub admin: Option<SocketAddr>,
+    /// The address of the API for sending, if there is a destination.
+    pub outbound: Option<SocketAddr>,
     /// Ends it in order.
     pub drain: Drain,
     /// Its metrics.
     pub metrics: Metrics,
     /// What a reload reaches.
     pub listeners: Vec<Arc<Shared>>,
+    /// Where messages are sent.
+    pub destinations: Vec<Arc<Destination>>,
     /// What readiness depends on.
     pub readiness: Arc<Readiness>,
     store: Option<Store>,
@@ -51,6 +60,7 @@ impl Bridge {
             drain: Drain::default(),
             control_ids: Arc::default(),
             store: store(config, &metrics)?,
+            awaited: Awaited::default(),
         };
         let mut bound = Vec::new();
         for (at, listener) in config.listeners.iter().enumerate() {
@@ -65,8 +75,17 @@ impl Bridge {
             .iter()
             .map(|shared| (Arc::clone(&shared.name), Arc::clone(&shared.health)))
             .collect();
+        let destinations: Vec<_> = config
+            .destinations
+            .iter()
+            .map(|destination| Arc::new(Destination::new(destination, &metrics)))
+            .collect();
         let readiness = Arc::new(Readiness::new(
             apps,
+            destinations
+                .iter()
+                .map(|one| (Arc::clone(&one.name), one.reachable()))
+                .collect(),
             common.drain.clone(),
             &config.admin,
             config.shutdown,
@@ -85,6 +104,8 @@ impl Bridge {
             admin = Some(server.address());
             background.spawn(server.serve());
         }
+        let api = api(config, &destinations, &common)?;
+        let outbound = api.as_ref().map(|(server, _)| server.address());
         let addresses = bound
             .iter()
             .map(|listener| Ok((Arc::clone(&listener.shared.name), listener.address()?)))
@@ -94,6 +115,19 @@ impl Bridge {
         for listener in bound {
             serving.spawn(listener.serve());
         }
+        let api = api.map(|(server, api)| {
+            serving.spawn(server.serve());
+            api
+        });
+        for destination in &destinations {
+            let (destination, drain) = (Arc::clone(destination), common.drain.clone());
+            background.spawn(async move {
+                tokio::select! {
+                    () = destination.keep() => {}
+                    _ = drain.begun() => {}
+                }
+            });
+        }
         for shared in &listeners {
             background.spawn(probe(Arc::clone(shared), Arc::clone(&readiness)));
         }
@@ -101,6 +135,7 @@ impl Bridge {
         background.spawn(housekeep(
             common,
             listeners.clone(),
+            api,
             config.limits.max_buffered_bytes,
             metrics.clone(),
         ));
@@ -108,9 +143,11 @@ impl Bridge {
         Ok(Self {
             addresses,
             admin,
+            outbound,
             drain,
             metrics,
             listeners,
+            destinations,
             readiness,
             store,
             serving,
@@ -133,14 +170,48 @@ impl Bridge {
     }
 }
 
+/// The API for sending, bound, where there is a destination.
+fn api(
+    config: &Config,
+    destinations: &[Arc<Destination>],
+    common: &Common,
+) -> anyhow::Result<Option<(api::Server, Arc<Api>)>> {
+    if destinations.is_empty() {
+        return Ok(None);
+    }
+    let settings = &config.outbound;
+    let bounds = settings.idempotency.map(|bounds| Bounds {
+        window: bounds.window,
+        max_entries: bounds.max_answers,
+        max_bytes: bounds.max_bytes,
+    });
+    let keys = Keys::new(bounds, common.store.clone())
+        .context("state.directory: cannot read the keys of requests")?;
+    let parts = api::Parts {
+        destinations: destinations.to_vec(),
+        keys,
+        budget: common.budget.clone(),
+        control_ids: Arc::clone(&common.control_ids),
+        awaited: common.awaited.clone(),
+        drain: common.drain.clone(),
+    };
+    let api = Arc::new(Api::new(settings, parts, &common.metrics));
+    let bind = settings.bind;
+    let server = api::Server::bind(bind, settings.max_connections, Arc::clone(&api))
+        .with_context(|| format!("outbound.bind: cannot listen on {bind}"))?;
+    Ok(Some((server, api)))
+}
+
 /// The store, where the configuration has a directory for it.
 fn store(config: &Config, metrics: &Metrics) -> anyhow::Result<Option<Store>> {
     let config::State {
         directory,
         durability,
     } = &config.state;
+    let listeners = config.listeners.iter().map(|listener| &*listener.name);
+    let names: Vec<&str> = listeners.chain([idempotency::NAME]).collect();
     let open = |path: &PathBuf| {
-        Store::open(path, *durability, &config.listeners, metrics.state.clone())
+        Store::open(path, *durability, &names, metrics.state.clone())
             .with_context(|| format!("state.directory: cannot use {}", path.display()))
     };
     directory.as_ref().map(open).transpose()
@@ -151,7 +222,11 @@ fn largest_message(config: &Config) -> usize {
         .listeners
         .iter()
         .map(|listener| listener.session.limits.max_message_bytes);
-    sizes.max().unwrap_or_default()
+    let sent = config
+        .destinations
+        .iter()
+        .map(|destination| destination.sending.max_message_bytes);
+    sizes.chain(sent).max().unwrap_or_default()
 }
 
 /// Says which key is at fault: binding makes the app's TLS client as well.
@@ -194,12 +269,21 @@ async fn probe(shared: Arc<Shared>, readiness: Arc<Readiness>) {
 /// How soon an app that is not there is looked for again: it decides how soon a starting pod is ready.
 const QUICK: Duration = Duration::from_millis(500);
 
-async fn housekeep(common: Common, listeners: Vec<Arc<Shared>>, budget: usize, metrics: Metrics) {
+async fn housekeep(
+    common: Common,
+    listeners: Vec<Arc<Shared>>,
+    api: Option<Arc<Api>>,
+    budget: usize,
+    metrics: Metrics,
+) {
     loop {
         tokio::time::sleep(TRIM).await;
         common.buffers.trim();
         for shared in &listeners {
             shared.memory.window.trim();
+        }
+        if let Some(api) = &api {
+            api.trim();
         }
         let reserved = budget.saturating_sub(common.budget.available());
         metrics.buffered_bytes.set(reserved as i64);

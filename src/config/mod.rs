@@ -21,12 +21,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod charset;
+mod destination;
+mod fill;
 pub mod parse;
 pub mod raw;
 pub mod reload;
 pub mod status;
 
 pub use charset::Charset;
+pub use destination::{
+    ClientTls, Destination, Idempotency, Link, Outbound, Queue, Sending, TlsVersion,
+};
+pub use fill::Fill;
 pub use parse::{ConfigError, Overrides, Problem, Source, load};
 pub use reload::needs_restart;
 pub use status::{Answer, StatusTable, Verdict};
@@ -36,6 +42,10 @@ pub use status::{Answer, StatusTable, Verdict};
 pub struct Config {
     /// MLLP servers; at least one.
     pub listeners: Vec<Listener>,
+    /// MLLP servers that messages are sent to.
+    pub destinations: Vec<Destination>,
+    /// The API by which they are sent.
+    pub outbound: Outbound,
     /// The admin server: metrics, health, drain.
     pub admin: Admin,
     /// Bounds that all listeners share.
@@ -350,6 +360,8 @@ pub struct Admin {
     pub bind: Option<SocketAddr>,
     /// Whether `/readyz` depends on the apps being reachable.
     pub ready_needs_app: bool,
+    /// Whether it depends on the destinations being reachable.
+    pub ready_needs_destinations: bool,
     /// How often an app is looked for while nothing is delivered to it.
     pub app_probe_interval: Duration,
 }

@@ -16,6 +16,13 @@ use serde::{Deserialize, Serialize};
 use super::parse::units::{
     Address, ByteSize, CharsetName, ControlByte, OrOff, Period, Text, Url, false_as_off,
 };
+mod destination;
+
+pub use destination::{
+    ClientAck, ClientLimits, ClientTls, Connect, Destination, Fill, Idempotency, Outbound, Queue,
+    Reconnect,
+};
+
 use super::{
     AckMode, ApplicationAck, BatchAck, Checksum, Durability, Format, FramingKind, LogFormat,
     LogLevel, TraceParent, Unavailable, Verdict,
@@ -29,6 +36,11 @@ pub struct Config {
     /// `--listen` or `--app`.
     #[schemars(extend("x-restart" = "adding, removing or renaming one"))]
     pub listeners: Vec<Listener>,
+    /// MLLP servers that the app sends messages to.
+    #[schemars(extend("x-restart" = "adding, removing or renaming one"))]
+    pub destinations: Vec<Destination>,
+    /// The HTTP API by which the app sends messages.
+    pub outbound: Outbound,
     /// The admin server: metrics, health, drain.
     pub admin: Admin,
     /// Bounds that all listeners share.
@@ -93,9 +105,9 @@ pub struct Framing {
     /// A message whose end byte is followed by nothing for this long counts as ended: some senders
     /// forget the CR.
     pub end_idle: Period,
-    /// For `mllp2`: longest time for the sender to commit an answer, before the answer is sent again. The standard says 5s to 30s.
+    /// For `mllp2`: longest time for the other end to commit a block, before the block is sent again. The standard says 5s to 30s.
     pub commit_timeout: Period,
-    /// For `mllp2` and `hllp`: how often an answer is sent again that the sender refuses, or does not commit, 0 to 100. Then the
+    /// For `mllp2` and `hllp`: how often a block is sent again that the other end refuses, or does not commit, 0 to 100. Then the
     /// connection is closed.
     #[schemars(range(max = 100))]
     pub resends: u32,
@@ -250,6 +262,9 @@ pub struct Admin {
     pub bind: OrOff<Address>,
     /// Whether `/readyz` depends on the apps being reachable.
     pub ready_needs_app: bool,
+    /// Whether `/readyz` depends on the destinations being reachable. A hospital that is away then takes the pod out of its Services,
+    /// for what comes in as well.
+    pub ready_needs_destinations: bool,
     /// How often an app is looked for while nothing is delivered to it, at least 100ms.
     pub app_probe_interval: Period,
 }
@@ -302,6 +317,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listeners: Vec::new(),
+            destinations: Vec::new(),
+            outbound: Outbound::default(),
             admin: Admin::default(),
             limits: GlobalLimits::default(),
             shutdown: Shutdown::default(),
@@ -428,6 +445,7 @@ impl Default for Admin {
         Self {
             bind: OrOff::On(any_address(9090)),
             ready_needs_app: true,
+            ready_needs_destinations: false,
             app_probe_interval: Period::secs(5),
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! Must not do: the reload itself.
 
-use super::{Config, Listener};
+use super::Config;
+use std::sync::Arc;
 
 /// Paths of the keys that differ between two configurations and cannot be changed while running,
 /// in the order of the file. Empty if a reload can apply all of `new`.
@@ -17,10 +18,8 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         }
     };
     for (at, listener) in new.listeners.iter().enumerate() {
-        let Some(before) = named(old, &listener.name) else {
-            differs(unmatched(at, old, new), false);
-            continue;
-        };
+        let before = old.listeners.iter().find(|one| one.name == listener.name);
+        let Some(before) = before else { continue };
         let path = |key: &str| format!("listeners[{at}].{key}");
         differs(path("bind"), before.bind == listener.bind);
         differs(path("backlog"), before.backlog == listener.backlog);
@@ -29,11 +28,30 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
             before.session.limits.max_connections == listener.session.limits.max_connections,
         );
     }
-    for (at, listener) in old.listeners.iter().enumerate() {
-        differs(
-            unmatched(at, old, new),
-            named(new, &listener.name).is_some(),
-        );
+    for (list, names) in [
+        ("listeners", [listeners(old), listeners(new)]),
+        ("destinations", [destinations(old), destinations(new)]),
+    ] {
+        for side in 0..2 {
+            let [here, there] = [&names[1 - side], &names[side]];
+            for (at, name) in here.iter().enumerate() {
+                differs(unmatched(list, at, &names), there.contains(name));
+            }
+        }
+    }
+    let (before, after) = (&old.outbound, &new.outbound);
+    differs("outbound.bind".into(), before.bind == after.bind);
+    differs(
+        "outbound.max_connections".into(),
+        before.max_connections == after.max_connections,
+    );
+    differs(
+        "outbound.allow_remote".into(),
+        before.allow_remote == after.allow_remote,
+    );
+    for (key, of) in IDEMPOTENCY {
+        let same = before.idempotency.map(of) == after.idempotency.map(of);
+        differs(format!("outbound.idempotency.{key}"), same);
     }
     differs("admin.bind".into(), old.admin.bind == new.admin.bind);
     differs(
@@ -53,26 +71,33 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     paths
 }
 
-fn named<'a>(config: &'a Config, name: &str) -> Option<&'a Listener> {
-    config
-        .listeners
-        .iter()
-        .find(|listener| &*listener.name == name)
+type Bound = fn(super::Idempotency) -> u128;
+const IDEMPOTENCY: [(&str, Bound); 3] = [
+    ("window", |bounds| bounds.window.as_millis()),
+    ("max_answers", |bounds| bounds.max_answers as u128),
+    ("max_bytes", |bounds| bounds.max_bytes as u128),
+];
+
+fn listeners(config: &Config) -> Vec<Arc<str>> {
+    let names = config.listeners.iter().map(|one| Arc::clone(&one.name));
+    names.collect()
 }
 
-/// The path of a listener that only one side has: its name if it was renamed in place, and itself
-/// if it was added or removed.
-fn unmatched(at: usize, old: &Config, new: &Config) -> String {
-    let lonely = |config: &Config, other: &Config| {
-        config
-            .listeners
-            .get(at)
-            .is_some_and(|one| named(other, &one.name).is_none())
+fn destinations(config: &Config) -> Vec<Arc<str>> {
+    let names = config.destinations.iter().map(|one| Arc::clone(&one.name));
+    names.collect()
+}
+
+/// The path of one that only one side (the old, the new) has: its name if it was renamed in place, and itself if it was added or
+/// removed.
+fn unmatched(list: &str, at: usize, [old, new]: &[Vec<Arc<str>>; 2]) -> String {
+    let lonely = |one: &[Arc<str>], other: &[Arc<str>]| {
+        one.get(at).is_some_and(|name| !other.contains(name))
     };
     if lonely(old, new) && lonely(new, old) {
-        format!("listeners[{at}].name")
+        format!("{list}[{at}].name")
     } else {
-        format!("listeners[{at}]")
+        format!("{list}[{at}]")
     }
 }
 
@@ -87,11 +112,12 @@ mod tests {
 
     /// Some keys of a listener need it.
     const STATE: &str = "state: {directory: /before}\n";
+    const DESTINATION: &str = "{name: ehr, address: 'ehr:1'}";
     const RESTART: bool = true;
     const RELOAD: bool = false;
 
     /// Every key, a value other than its default, and which side it is on.
-    const KEYS: [(&str, &str, bool); 50] = [
+    const KEYS: [(&str, &str, bool); 94] = [
         ("listeners[].name", "other", RESTART),
         ("listeners[].bind", "'[::1]:1'", RESTART),
         ("listeners[].backlog", "7", RESTART),
@@ -136,8 +162,60 @@ mod tests {
         ("listeners[].duplicates.window", "off", RELOAD),
         ("listeners[].duplicates.max_messages", "7", RELOAD),
         ("listeners[].duplicates.max_bytes", "1MiB", RELOAD),
+        ("destinations[].name", "other", RESTART),
+        ("destinations[].address", "'other:1'", RELOAD),
+        ("destinations[].fallback_addresses", "['other:1']", RELOAD),
+        ("destinations[].connections", "2", RELOAD),
+        ("destinations[].connect.timeout", "7s", RELOAD),
+        ("destinations[].connect.source", "127.0.0.9", RELOAD),
+        ("destinations[].connect.idle_timeout", "7s", RELOAD),
+        ("destinations[].connect.keepalive", "off", RELOAD),
+        ("destinations[].connect.user_timeout", "off", RELOAD),
+        ("destinations[].connect.retry.initial", "7ms", RELOAD),
+        ("destinations[].connect.retry.max", "7s", RELOAD),
+        ("destinations[].framing.start", "1", RELOAD),
+        ("destinations[].framing.end", "2", RELOAD),
+        ("destinations[].framing.end_idle", "3s", RELOAD),
+        ("destinations[].framing.kind", "hllp", RELOAD),
+        ("destinations[].framing.commit_timeout", "3s", RELOAD),
+        ("destinations[].framing.resends", "7", RELOAD),
+        ("destinations[].framing.hllp.checksum", "sum", RELOAD),
+        ("destinations[].tls.ca_file", "/ca.pem", RELOAD),
+        (
+            "destinations[].tls.cert_file",
+            "/c.pem, key_file: /k.pem",
+            RELOAD,
+        ),
+        (
+            "destinations[].tls.key_file",
+            "/k.pem, cert_file: /c.pem",
+            RELOAD,
+        ),
+        ("destinations[].tls.server_name", "ehr.example", RELOAD),
+        ("destinations[].tls.min_version", "'1.3'", RELOAD),
+        ("destinations[].ack.timeout", "7s", RELOAD),
+        ("destinations[].ack.quiet", "7ms", RELOAD),
+        ("destinations[].ack.resend", "true", RELOAD),
+        ("destinations[].ack.replies_on", "default", RELOAD),
+        ("destinations[].queue.length", "7", RELOAD),
+        ("destinations[].queue.timeout", "7s", RELOAD),
+        ("destinations[].limits.max_message_bytes", "1MiB", RELOAD),
+        ("destinations[].limits.max_answer_bytes", "1MiB", RELOAD),
+        ("destinations[].fill.time", "true", RELOAD),
+        ("destinations[].fill.control_id", "true", RELOAD),
+        ("destinations[].fill.sending_application", "A", RELOAD),
+        ("destinations[].fill.sending_facility", "A", RELOAD),
+        ("destinations[].fill.receiving_application", "A", RELOAD),
+        ("destinations[].fill.receiving_facility", "A", RELOAD),
+        ("outbound.bind", "'[::1]:1'", RESTART),
+        ("outbound.allow_remote", "true", RESTART),
+        ("outbound.max_connections", "7", RESTART),
+        ("outbound.idempotency.window", "7s", RESTART),
+        ("outbound.idempotency.max_answers", "7", RESTART),
+        ("outbound.idempotency.max_bytes", "1MiB", RESTART),
         ("admin.bind", "off", RESTART),
         ("admin.ready_needs_app", "false", RELOAD),
+        ("admin.ready_needs_destinations", "true", RELOAD),
         ("admin.app_probe_interval", "7s", RELOAD),
         ("limits.max_buffered_bytes", "1GiB", RESTART),
         ("shutdown.deadline", "7s", RELOAD),
@@ -152,36 +230,54 @@ mod tests {
         load(&Source::new().text(yaml)).unwrap_or_else(|error| panic!("{yaml}: {error}"))
     }
 
-    /// One listener, and one key set.
-    fn with(path: &str, value: &str) -> Config {
-        let (listener, rest) = match path.strip_prefix("listeners[].") {
-            Some(rest) => (true, rest),
-            None => (false, path),
-        };
-        let keys: Vec<&str> = rest.split('.').collect();
-        let nested = keys
-            .iter()
-            .rev()
-            .fold(value.to_owned(), |inner, key| format!("{{{key}: {inner}}}"));
-        if listener {
-            config(&format!("{STATE}listeners: [{nested}]"))
-        } else {
-            config(&format!(
-                "listeners: [{{}}]\n{}",
-                nested.trim_start_matches('{').replacen('}', "", 1)
-            ))
+    /// What stands beside the key.
+    fn base(path: &str) -> String {
+        match path.split_once('.').map_or("", |split| split.0) {
+            "listeners[]" => format!("{STATE}listeners: [{{}}]"),
+            "destinations[]" => format!("listeners: [{{}}]\ndestinations: [{DESTINATION}]"),
+            _ => "listeners: [{}]".into(),
         }
+    }
+
+    /// The base, and one key set.
+    fn with(path: &str, value: &str) -> Config {
+        let nest = |path: &str| {
+            path.split('.')
+                .rev()
+                .fold(value.to_owned(), |inner, key| format!("{{{key}: {inner}}}"))
+        };
+        let yaml = match path.split_once("[].") {
+            Some(("listeners", rest)) => base(path).replace("{}", &nest(rest)),
+            Some((_, rest)) => {
+                let inner = nest(rest);
+                let inner = inner
+                    .trim_start_matches('{')
+                    .strip_suffix('}')
+                    .unwrap_or_default();
+                let key = rest.split('.').next().unwrap_or_default();
+                let others = ["name: ehr", "address: 'ehr:1'"];
+                let others = others
+                    .into_iter()
+                    .filter(|other| !other.starts_with(&format!("{key}:")));
+                let keys: Vec<&str> = others.chain([inner]).collect();
+                format!("listeners: [{{}}]\ndestinations: [{{{}}}]", keys.join(", "))
+            }
+            None => {
+                let inner = nest(path);
+                let inner = inner
+                    .trim_start_matches('{')
+                    .strip_suffix('}')
+                    .unwrap_or_default();
+                format!("listeners: [{{}}]\n{inner}")
+            }
+        };
+        config(&yaml)
     }
 
     #[test]
     fn each_key_is_on_its_side() {
         for (path, value, restart) in KEYS {
-            let state = if path.starts_with("listeners") {
-                STATE
-            } else {
-                ""
-            };
-            let old = config(&format!("{state}listeners: [{{}}]"));
+            let old = config(&base(path));
             let new = with(path, value);
             assert_ne!(old, new, "{path} has no effect");
             let expected: &[String] = if restart {

@@ -1,6 +1,7 @@
 //! How a message was answered, to be answered so again: its acknowledgements as bytes, in memory and in the store.
 
 use super::told::Written;
+use crate::state::window::Kept;
 use crate::telemetry::labels::{AckLabel, Label as _};
 
 /// What one entry costs beside its answer's bytes.
@@ -33,16 +34,17 @@ impl Answered {
             })
         })
     }
+}
 
-    /// Bytes that it counts for.
-    pub fn cost(&self) -> usize {
+impl Kept for Answered {
+    fn cost(&self) -> usize {
         let acks = self.0.iter().flatten();
         OVERHEAD + acks.map(|(_, ack)| ack.len()).sum::<usize>()
     }
 
     /// As a record: the message's key, when it was answered in milliseconds of Unix time, and for each acknowledgement its code
     /// (a length, text) and its block (a length, bytes). Numbers are little-endian; a length of 0 for the code is no acknowledgement.
-    pub fn to_record(&self, key: u128, at: u64) -> Vec<u8> {
+    fn to_record(&self, key: u128, at: u64) -> Vec<u8> {
         let mut record = Vec::with_capacity(self.cost());
         record.extend_from_slice(&key.to_le_bytes());
         record.extend_from_slice(&at.to_le_bytes());
@@ -59,8 +61,7 @@ impl Answered {
         record
     }
 
-    /// Reads a record: key, time and answer. `None` where it is not one.
-    pub fn from_record(record: &[u8]) -> Option<(u128, u64, Self)> {
+    fn from_record(record: &[u8]) -> Option<(u128, u64, Self)> {
         let (key, rest) = record.split_first_chunk()?;
         let (at, mut rest) = rest.split_first_chunk()?;
         let mut acks = [None, None];

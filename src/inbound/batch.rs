@@ -134,7 +134,7 @@ impl Answer {
         let outcome = record.outcome();
         let positive = matches!(
             outcome,
-            Some(Outcome::Accepted | Outcome::Duplicate | Outcome::Link)
+            Some(Outcome::Accepted | Outcome::Duplicate | Outcome::Link | Outcome::Answer)
         );
         let wanted = match self.wanted {
             BatchAck::Each => true,

@@ -6,9 +6,9 @@ use super::frame::Frame;
 use super::memory::{Arrival, Entry};
 use super::parts::Parts;
 use super::reply::{Reckoning, Reply};
-use super::told::{refused, settle};
+use super::told::{answering, refused, settle};
 use crate::deliver::{Exchange, Outcome, Space};
-use crate::envelope::{EventId, Source};
+use crate::envelope::EventId;
 use crate::hl7::charset::as_text;
 use crate::runtime::Scratch;
 use crate::telemetry::ExchangeRecord;
@@ -90,18 +90,14 @@ pub async fn exchange<'m>(
                 }
                 Entry::Unasked(why) => shared.unasked(why, &arrival),
                 Entry::Deliver(_) if place.is_behind() => shared.not_tried(&arrival),
+                Entry::Deliver(claim) if shared.answers(&arrival, bytes) => {
+                    let number = claim.number();
+                    remember = Some(claim);
+                    (Some(answering()), number)
+                }
                 Entry::Deliver(claim) => {
-                    let source = Source {
-                        bytes,
-                        message,
-                        header: &header,
-                        reading,
-                        id,
-                        received: clock.rfc3339(),
-                        listener: &shared.name,
-                        peer,
-                        warnings: &warnings(deviations),
-                    };
+                    let (time, warnings) = (clock.rfc3339(), warnings(deviations));
+                    let source = arrival.source(bytes, reading, &shared.name, time, &warnings);
                     let exchange = Exchange {
                         source,
                         framing,

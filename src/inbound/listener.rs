@@ -161,6 +161,7 @@ mod tests {
             drain: Drain::default(),
             control_ids: Arc::default(),
             store: None,
+            awaited: crate::awaited::Awaited::default(),
         };
         let listener = Listener::bind(&config.listeners[0], &common).unwrap();
         let address = listener.address().unwrap();

@@ -7,13 +7,15 @@
 //! ```
 
 use super::answered::Answered;
-use super::duplicates::{self, Recall, Ticket, Window};
+use super::duplicates::{self, Recall, Ticket, Window, recall};
 use super::numbers::{Numbers, Turn, partner};
 use crate::config::{Framing, Session};
 use crate::deliver::in_time;
-use crate::envelope::{EventId, Head};
+use crate::envelope::{EventId, Head, Source, Warning};
+use crate::hl7::charset::Reading;
 use crate::hl7::sequence::{Sequence, Step, has_content, msa4};
 use crate::runtime::{Alarm, Drain};
+use crate::state::window::Bounds;
 use crate::state::{Save, Store};
 use crate::telemetry::ListenerMetrics;
 use crate::telemetry::labels::Refusal;
@@ -49,7 +51,29 @@ pub struct Arrival<'a> {
     pub started: Instant,
 }
 
-impl Arrival<'_> {
+impl<'a> Arrival<'a> {
+    /// What its envelope is made of.
+    pub fn source(
+        &self,
+        bytes: &'a [u8],
+        reading: Reading,
+        listener: &'a str,
+        received: &'a str,
+        warnings: &'a [Warning],
+    ) -> Source<'a> {
+        Source {
+            bytes,
+            message: self.message,
+            header: self.head,
+            reading,
+            id: self.id,
+            received,
+            listener,
+            peer: self.peer,
+            warnings,
+        }
+    }
+
     /// No wait and no attempt outlives this.
     pub fn deadline(&self) -> Instant {
         self.started + self.session.ack.deadline
@@ -101,8 +125,12 @@ impl Memory {
         metrics: ListenerMetrics,
     ) -> Self {
         let kept = store.clone().map(|store| (store, Arc::clone(listener)));
+        let (window, loaded) = Window::new(session.duplicates.map(Bounds::from), kept);
+        if let Err(error) = loaded {
+            tracing::error!(%listener, %error, "stored duplicates cannot be read: begun without them");
+        }
         Self {
-            window: Window::new(session.duplicates, kept),
+            window,
             numbers: Numbers::new(listener, store.as_ref()),
             store,
             listener: Arc::clone(listener),
@@ -112,7 +140,7 @@ impl Memory {
 
     /// Puts other settings in force. Numbers stay: they are the link's.
     pub fn reload(&self, session: &Session) {
-        self.window.reload(session.duplicates);
+        self.window.reload(session.duplicates.map(Bounds::from));
     }
 
     /// What is to be done with a message. Waits while the same one, or another one of its partner, is with the app.
@@ -123,11 +151,11 @@ impl Memory {
         alarm: &mut Alarm,
     ) -> Entry<'_> {
         let key = duplicates::key(arrival.id.hash(), arrival.framing);
-        let recall = self.window.recall(key, alarm, arrival.deadline(), drain);
+        let recall = recall(&self.window, key, alarm, arrival.deadline(), drain);
         let ticket = match recall.await {
-            Recall::Again(answered) => return Entry::Again(answered),
-            Recall::StillThere => return Entry::Unasked(Unasked::StillThere),
-            Recall::Deliver(ticket) => ticket,
+            Some(Recall::Again(answered)) => return Entry::Again(answered),
+            Some(Recall::Deliver(ticket)) => ticket,
+            None => return Entry::Unasked(Unasked::StillThere),
         };
         if !arrival.session.ack.sequence_numbers {
             return Entry::Deliver(Claim { ticket, turn: None });

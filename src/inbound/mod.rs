@@ -15,7 +15,6 @@ pub mod admit;
 pub mod answered;
 mod batch;
 pub mod connection;
-pub mod control_id;
 pub mod duplicates;
 pub mod exchange;
 pub mod frame;

@@ -1,14 +1,14 @@
 //! What the connections of a listener share: settings in force, metrics, bounds, and the brakes on its log lines.
 
-use super::control_id::ControlIds;
 use super::duplicates::{not_tried, still_there};
 use super::memory::{Arrival, Memory, Unasked};
 use super::told::{Told, linked, refused, settle};
+use crate::awaited::Awaited;
 use crate::config::{self, Session};
 use crate::deliver::health::Health;
 use crate::deliver::{App, Outcome, Route};
 use crate::envelope::EventId;
-use crate::runtime::{Budget, Buffers, Drain};
+use crate::runtime::{Budget, Buffers, ControlIds, Drain};
 use crate::state::Store;
 use crate::telemetry::labels::{Closed, Deviation, Label, Refusal};
 use crate::telemetry::log::Throttle;
@@ -45,6 +45,8 @@ pub struct Shared {
     pub health: Arc<Health>,
     /// What came before.
     pub memory: Memory,
+    /// What is awaited as an answer to a message that was sent to a destination.
+    awaited: Awaited,
     live: ArcSwap<Live>,
     log: LogThrottles,
 }
@@ -73,6 +75,8 @@ pub struct Common {
     pub control_ids: Arc<ControlIds>,
     /// What outlives the process, if anything does.
     pub store: Option<Store>,
+    /// Answers that come back on a listener.
+    pub awaited: Awaited,
 }
 
 impl Live {
@@ -108,6 +112,7 @@ impl Shared {
             budget: common.budget.clone(),
             drain: common.drain.clone(),
             control_ids: Arc::clone(&common.control_ids),
+            awaited: common.awaited.clone(),
             health,
             live: ArcSwap::from_pointee(live),
             log: LogThrottles::default(),
@@ -149,6 +154,12 @@ impl Shared {
                 (Some(refused(reason)), expected)
             }
         }
+    }
+
+    /// Whether a message is the answer that a message to a destination waits for, and has got there.
+    pub fn answers(&self, arrival: &Arrival<'_>, bytes: &[u8]) -> bool {
+        self.awaited
+            .offer(&self.name, bytes, arrival.message, arrival.head)
     }
 
     /// What is told of a message behind one in its batch that could not be delivered.

@@ -76,7 +76,7 @@ impl Told {
     /// acknowledgement behind the commit block says that. Who is told nothing more would take a lone commit block for a yes.
     pub fn commits(&self, kinds: [Option<Kind>; 2]) -> bool {
         match self.outcome {
-            Label::Accepted | Label::Duplicate => self.verdict == Verdict::Accepted,
+            Label::Accepted | Label::Duplicate | Label::Answer => self.verdict == Verdict::Accepted,
             Label::Rejected | Label::Link => kinds != [None, None],
             Label::Unavailable | Label::Failed => false,
         }
@@ -161,6 +161,14 @@ pub fn linked() -> Told {
         faults: Vec::new(),
         text: None,
         own: None,
+    }
+}
+
+/// What is told of an answer to a message that was sent to a destination, once whoever sent that has it.
+pub fn answering() -> Told {
+    Told {
+        outcome: Label::Answer,
+        ..linked()
     }
 }
 

@@ -3,3 +3,5 @@
 //! Must not know: MLLP, HL7, HTTP.
 
 pub mod socket;
+pub mod stream;
+pub mod tls;

@@ -2,9 +2,9 @@
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// Between keep-alive probes, and how many may stay unanswered.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
@@ -43,4 +43,32 @@ pub fn prepare_peer(stream: &TcpStream, keepalive: Option<Duration>) -> io::Resu
         SockRef::from(stream).set_tcp_keepalive(&probes)?;
     }
     Ok(())
+}
+
+/// Connects to one address, from a local one where it is given. It has the options of [`prepare_peer`].
+///
+/// # Errors
+/// The system's; and where the two addresses are not of one family.
+pub async fn connect(
+    address: SocketAddr,
+    source: Option<IpAddr>,
+    keepalive: Option<Duration>,
+    user_timeout: Option<Duration>,
+) -> io::Result<TcpStream> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    if let Some(source) = source {
+        if source.is_ipv4() != address.is_ipv4() {
+            let what =
+                format!("{address} cannot be reached from {source}: they are of two IP versions");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        socket.bind(SocketAddr::new(source, 0))?;
+    }
+    let stream = socket.connect(address).await?;
+    prepare_peer(&stream, keepalive)?;
+    SockRef::from(&stream).set_tcp_user_timeout(user_timeout)?;
+    Ok(stream)
 }

@@ -8,6 +8,7 @@ use crate::hl7::path::Path;
 use crate::hl7::{Delimiters, Header, Index, Payload};
 use crate::mllp::Deviation;
 use crate::xml::{self, own_ack};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::OnceLock;
@@ -19,7 +20,8 @@ const COMMIT_NAK: u8 = 0x15;
 const TEXT: usize = 200;
 
 /// MSA-1 (table 0008).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum Code {
     /// Application accept.
     Aa,
@@ -91,6 +93,8 @@ impl fmt::Display for Code {
 pub struct Answer {
     bytes: Vec<u8>,
     code: Code,
+    /// The accept acknowledgement that came before it (enhanced mode).
+    pub accept: Option<Box<Answer>>,
     /// Of the batch that it answers, messages that have no acknowledgement in it. That may be in order: not every server writes one for
     /// what it has accepted, and a message may want none.
     pub unacknowledged: usize,
@@ -119,6 +123,7 @@ impl Answer {
         Ok(Self {
             bytes,
             code,
+            accept: None,
             unacknowledged: 0,
             deviations: Vec::new(),
         })
@@ -129,13 +134,13 @@ impl Answer {
     /// # Errors
     /// If one is of none of them. An answer that is no batch is to the whole, and stands for each.
     pub(super) fn of_batch(mut self, messages: &[Box<[u8]>]) -> Result<Self, BadAnswer> {
+        if messages.is_empty() {
+            return Ok(self);
+        }
         let transcoded = OnceLock::new();
         let (text, Payload::Batch(header)) = as_text(&self.bytes, AS_IT_SAYS, &transcoded) else {
             return Ok(self);
         };
-        if messages.is_empty() {
-            return Ok(self);
-        }
         let index = Index::new(text, &header);
         let mut left: HashMap<&[u8], bool> = messages.iter().map(|id| (&**id, false)).collect();
         for msa in index.segments().filter(|segment| segment.id() == b"MSA") {
@@ -161,34 +166,49 @@ impl Answer {
         &self.bytes
     }
 
-    /// What is wrong, as far as the server says.
-    pub fn fault(&self) -> Option<Fault> {
-        let transcoded = OnceLock::new();
-        let (message, header) = match as_text(&self.bytes, AS_IT_SAYS, &transcoded) {
-            (message, Payload::V2(header)) => (message, header),
-            (message, Payload::Xml) => return xml_fault(message),
-            _ => return None,
-        };
-        let index = Index::new(message, &header);
-        let delimiters = header.delimiters;
-        let msa3 = index.first(b"MSA").and_then(|msa| msa.field(3));
-        let msa3 = || text(msa3.unwrap_or_default(), &delimiters);
-        let Some(err) = index.first(b"ERR") else {
-            let text = msa3();
-            return (!text.is_empty()).then(|| Fault {
-                text,
-                ..Fault::default()
-            });
-        };
-        let mut fault = match err.field(1) {
-            Some(old) if !old.is_empty() => before_2_5(old, &delimiters),
-            _ => since_2_5(err, &delimiters),
-        };
-        if fault.text.is_empty() {
-            fault.text = msa3();
-        }
-        Some(fault)
+    /// Gives the bytes away.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
     }
+
+    /// What is wrong, as far as the server says: the first fault.
+    pub fn fault(&self) -> Option<Fault> {
+        faults(&self.bytes).into_iter().next()
+    }
+}
+
+/// What an acknowledgement finds fault with: each ERR segment, and before 2.5 each repetition of its ERR-1; or MSA-3 where there is no
+/// ERR.
+pub fn faults(acknowledgement: &[u8]) -> Vec<Fault> {
+    let transcoded = OnceLock::new();
+    let (message, header) = match as_text(acknowledgement, AS_IT_SAYS, &transcoded) {
+        (message, Payload::V2(header) | Payload::Batch(header)) => (message, header),
+        (message, Payload::Xml) => return xml_fault(message).into_iter().collect(),
+        _ => return Vec::new(),
+    };
+    let index = Index::new(message, &header);
+    let delimiters = header.delimiters;
+    let msa3 = index.first(b"MSA").and_then(|msa| msa.field(3));
+    let msa3 = text(msa3.unwrap_or_default(), &delimiters);
+    let mut faults = Vec::new();
+    for err in index.segments().filter(|segment| segment.id() == b"ERR") {
+        match err.field(1) {
+            Some(old) if !old.is_empty() => {
+                let places = split(old, delimiters.repetition);
+                faults.extend(places.map(|place| before_2_5(place, &delimiters)));
+            }
+            _ => faults.push(since_2_5(err, &delimiters)),
+        }
+    }
+    if faults.is_empty() && !msa3.is_empty() {
+        faults.push(Fault::default());
+    }
+    for fault in &mut faults {
+        if fault.text.is_empty() {
+            fault.text.clone_from(&msa3);
+        }
+    }
+    faults
 }
 
 impl fmt::Debug for Answer {
@@ -307,10 +327,9 @@ fn xml_fault(bytes: &[u8]) -> Option<Fault> {
     (fault != Fault::default()).then_some(fault)
 }
 
-/// ERR-1: `PID^1^3^101&Required field missing&HL70357`, of whose repetitions the first is told.
-fn before_2_5(field: &[u8], delimiters: &Delimiters) -> Fault {
-    let first = split(field, delimiters.repetition).next();
-    let parts = components(first.unwrap_or_default(), delimiters);
+/// A repetition of ERR-1: `PID^1^3^101&Required field missing&HL70357`.
+fn before_2_5(place: &[u8], delimiters: &Delimiters) -> Fault {
+    let parts = components(place, delimiters);
     let condition: Vec<_> = split(part(&parts, 3), delimiters.subcomponent).collect();
     Fault {
         location: location(&parts[..parts.len().min(3)]),

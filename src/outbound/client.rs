@@ -4,6 +4,7 @@
 //! cannot be used again: dropping it closes it.
 
 mod link;
+mod open;
 
 use super::answer::Answer;
 use super::error::{BadAnswer, Error, Stage};
@@ -13,16 +14,16 @@ use crate::hl7::charset::{AS_IT_SAYS, as_text};
 use crate::hl7::mode::is_accept_ack;
 use crate::hl7::{Mode, Payload, batch};
 use crate::mllp::{Decoder, Event, More, Wait, hllp, wrap};
-use crate::net::socket;
+use crate::net::stream::Stream;
+use crate::net::tls;
 use crate::xml;
 use link::Tries;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// Room for one read; an acknowledgement is smaller.
@@ -42,10 +43,17 @@ pub struct Options {
     /// What goes around a message. Its `end_idle` is how long to wait for the CR, before an end byte alone counts as the end; its
     /// `commit_timeout` is for a message of ours to be committed (MLLP Release 2); then `answer_timeout` begins.
     pub framing: Framing,
+    /// Whether application acknowledgements of enhanced mode come back on another connection: on the message's own only the accept
+    /// acknowledgement is waited for.
+    pub replies_elsewhere: bool,
     /// How long a message that is answered only if it fails (table 0155, `ER`) waits for that, at most `answer_timeout`.
     pub quiet: Duration,
     /// TCP keep-alive: idle time before the first probe.
     pub keepalive: Option<Duration>,
+    /// How long sent bytes may stay unconfirmed before the connection counts as broken (TCP_USER_TIMEOUT).
+    pub user_timeout: Option<Duration>,
+    /// The local address that connections are made from.
+    pub source: Option<IpAddr>,
 }
 
 impl Default for Options {
@@ -55,8 +63,11 @@ impl Default for Options {
             answer_timeout: Duration::from_secs(30),
             max_answer_bytes: 16 * 1024 * 1024,
             framing: Framing::default(),
+            replies_elsewhere: false,
             quiet: Duration::from_secs(1),
             keepalive: Some(Duration::from_secs(45)),
+            user_timeout: None,
+            source: None,
         }
     }
 }
@@ -66,11 +77,15 @@ impl Default for Options {
 pub struct Block {
     bytes: Vec<u8>,
     control_id: Box<[u8]>,
+    /// What is waited for on its own connection.
     mode: Mode,
     /// Of a batch: MSH-10 of each of its messages.
     messages: Vec<Box<[u8]>>,
     /// Whether it is answered at all.
     first: Next,
+    /// What comes back on another connection.
+    elsewhere: Next,
+    receiver: [Box<[u8]>; 2],
 }
 
 impl Block {
@@ -84,7 +99,12 @@ impl Block {
             mode,
             messages,
             is_last_word,
+            receiver,
         } = Said::of(message);
+        let (mode, elsewhere) = match options.replies_elsewhere {
+            true => expect::apart(mode),
+            false => (mode, Next::Nothing),
+        };
         let first = match is_last_word {
             true => Next::Nothing,
             false => expect::first(mode),
@@ -97,12 +117,24 @@ impl Block {
             mode,
             messages,
             first,
+            elsewhere,
+            receiver,
         })
+    }
+
+    /// Which application acknowledgement is to come on another connection, once the message has been accepted.
+    pub fn elsewhere(&self) -> Next {
+        self.elsewhere
     }
 
     /// MSH-10, verbatim.
     pub fn control_id(&self) -> &[u8] {
         &self.control_id
+    }
+
+    /// MSH-5.1 and MSH-6.1: who is to answer.
+    pub fn receiver(&self) -> [&[u8]; 2] {
+        [&self.receiver[0], &self.receiver[1]]
     }
 
     /// As it is sent: start byte, message (in HLLP with what is around it), end byte, CR.
@@ -127,6 +159,8 @@ struct Said {
     messages: Vec<Box<[u8]>>,
     /// It is an acknowledgement itself.
     is_last_word: bool,
+    /// MSH-5.1 and MSH-6.1.
+    receiver: [Box<[u8]>; 2],
 }
 
 impl Said {
@@ -136,6 +170,7 @@ impl Said {
             mode: Mode::Original,
             messages: Vec::new(),
             is_last_word: false,
+            receiver: [Box::default(), Box::default()],
         };
         let transcoded = OnceLock::new();
         let (message, payload) = as_text(message, AS_IT_SAYS, &transcoded);
@@ -144,6 +179,7 @@ impl Said {
                 control_id: header.control_id().into(),
                 mode: Mode::of(&header).0,
                 is_last_word: is_accept_ack(message, &header),
+                receiver: [5, 6].map(|field| header.component(field, 1).into()),
                 ..nothing
             },
             Payload::Batch(header) => Self {
@@ -160,6 +196,7 @@ impl Said {
                 mode: document.mode().0,
                 messages: Vec::new(),
                 is_last_word: document.is_accept_ack(),
+                receiver: [Box::default(), Box::default()],
             }),
             Payload::Other => nothing,
         }
@@ -174,12 +211,14 @@ pub fn control_id(message: &[u8]) -> Box<[u8]> {
 /// An open connection on which nothing is under way.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     peer: SocketAddr,
     input: Input,
     options: Options,
     /// A silence was taken for a yes, or something was sent twice: what comes late would answer another message.
     doubtful: bool,
+    /// The server has sent something: it has read what came before that, and takes the bridge's certificate.
+    admitted: bool,
 }
 
 /// What has been received and not yet used. Apart, so that `Debug` prints no bytes.
@@ -197,38 +236,6 @@ impl fmt::Debug for Input {
 }
 
 impl Connection {
-    /// Connects to `host:port`, trying each address of the name in turn.
-    ///
-    /// # Errors
-    /// [`Error::Resolve`], [`Error::Connect`] with the last address's reason, or [`Error::ConnectTimeout`].
-    pub async fn open(address: &str, options: Options) -> Result<Self, Error> {
-        let after = options.connect_timeout;
-        let opened = timeout(after, connect(address)).await;
-        let stream = opened.map_err(|_| Error::ConnectTimeout {
-            address: address.to_owned(),
-            after,
-        })??;
-        let broken = |source| Error::Connect {
-            address: address.to_owned(),
-            source,
-        };
-        socket::prepare_peer(&stream, options.keepalive).map_err(broken)?;
-        let peer = stream.peer_addr().map_err(broken)?;
-        let framing = &options.framing;
-        let longest = wrap::longest_block(framing, options.max_answer_bytes);
-        let decoder = Decoder::new(framing.start, framing.end, longest);
-        Ok(Self {
-            stream,
-            peer,
-            input: Input {
-                bytes: Vec::new(),
-                decoder,
-            },
-            options,
-            doubtful: false,
-        })
-    }
-
     /// The server's address.
     pub fn peer(&self) -> SocketAddr {
         self.peer
@@ -250,8 +257,7 @@ impl Connection {
         let deadline = Instant::now() + after;
         let exchanged = timeout_at(deadline, async {
             if !is_committed {
-                let sent = self.stream.write_all(&block.bytes).await;
-                sent.map_err(Error::Send)?;
+                self.write(&block.bytes).await?;
             }
             self.answers(block, &mut stage, deadline).await
         });
@@ -292,23 +298,28 @@ impl Connection {
                 self.doubtful = true;
                 break;
             };
-            let answer = Answer::read(data, &block.control_id)?.of_batch(&block.messages)?;
+            let mut answer = Answer::read(data, &block.control_id)?.of_batch(&block.messages)?;
             self.confirm().await?;
             let code = answer.code();
             if last.is_some() && code.is_accept() {
                 return Err(BadAnswer::AcceptTwice.into());
             }
             next = expect::after(block.mode, code);
+            answer.accept = last.take().map(Box::new);
             last = Some(answer);
         }
         Ok(last)
     }
 
-    /// Before a message is sent nothing may lie here that could be taken for its answer.
-    fn expect_quiet(&mut self) -> Result<(), Error> {
+    /// Whether another message can be sent on it: for a connection that has been waiting.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] or [`Error::Unsolicited`]; it has to be dropped then.
+    pub fn expect_quiet(&mut self) -> Result<(), Error> {
         if self.doubtful {
             return Err(Error::Stale);
         }
+        // Nothing may lie here that could be taken for the next message's answer.
         let Input { bytes, decoder } = &mut self.input;
         let ended = loop {
             bytes.reserve(READ);
@@ -328,6 +339,17 @@ impl Connection {
             Event::Wait(Wait::Start) if received <= NOISE => Ok(()),
             _ => Err(Error::Unsolicited { bytes: received }),
         }
+    }
+
+    /// All of it, and off to the server.
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let written = async {
+            self.stream.write_all(bytes).await?;
+            // TLS may hold the last record back.
+            self.stream.flush().await
+        };
+        let written = written.await;
+        written.map_err(|error| broken(error, self.admitted, Error::Send))
     }
 
     /// The next block's data. `None` if `until` has come and no block has begun. The end of the connection says as much only after
@@ -384,7 +406,16 @@ impl Connection {
             } else {
                 read.await
             };
-            let count = read.map_err(Error::Receive)?;
+            let count = match read {
+                // Behind the end byte nothing is missing but the CR: the end of TLS need not be proven for that.
+                Err(error)
+                    if wait == Wait::AfterEnd && error.kind() == io::ErrorKind::UnexpectedEof =>
+                {
+                    0
+                }
+                read => read.map_err(|error| broken(error, self.admitted, Error::Receive))?,
+            };
+            self.admitted |= count > 0;
             more = if count == 0 { More::Eof } else { More::Maybe };
             if received == 0
                 && let Some(protocol) = other_protocol(bytes.get(held..).unwrap_or_default())
@@ -399,6 +430,21 @@ impl Connection {
     }
 }
 
+/// A server that does not take the bridge's certificate says so only now (TLS 1.3). Where it has sent nothing before, it has read
+/// nothing either.
+fn broken(error: io::Error, admitted: bool, otherwise: impl FnOnce(io::Error) -> Error) -> Error {
+    use rustls::Error::AlertReceived;
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match inner {
+        Some(alert @ AlertReceived(description))
+            if !admitted && tls::is_about_certificate(*description) =>
+        {
+            Error::NotAdmitted(tls::explained(alert))
+        }
+        _ => otherwise(error),
+    }
+}
+
 /// What answers a message with its own first bytes. (Requests of other protocols are the decoder's to know.)
 fn other_protocol(first: &[u8]) -> Option<&'static str> {
     match first {
@@ -407,28 +453,6 @@ fn other_protocol(first: &[u8]) -> Option<&'static str> {
         [0x15, 0x03, ..] => Some("TLS"),
         _ => None,
     }
-}
-
-async fn connect(address: &str) -> Result<TcpStream, Error> {
-    let resolved = lookup_host(address).await;
-    let unresolved = |source| Error::Resolve {
-        address: address.to_owned(),
-        source,
-    };
-    let mut last = None;
-    for candidate in resolved.map_err(unresolved)? {
-        match TcpStream::connect(candidate).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(match last {
-        Some(source) => Error::Connect {
-            address: address.to_owned(),
-            source,
-        },
-        None => unresolved(io::Error::other("the name has no address")),
-    })
 }
 
 #[cfg(test)]
@@ -481,7 +505,7 @@ mod tests {
     ) -> Result<(Connection, Option<Answer>), Error> {
         let address = server(vec![answer.to_owned()]).await;
         let block = Block::new(message, &options()).unwrap();
-        let connection = Connection::open(&address, options()).await.unwrap();
+        let connection = Connection::open(&address, None, options()).await.unwrap();
         connection.exchange(&block).await
     }
 
@@ -537,7 +561,7 @@ mod tests {
         ] {
             let message = format!("MSH|^~\\&|A|B|C|D|2026||ADT^A01|7|P|2.5|||{conditions}\r");
             let block = Block::new(message.as_bytes(), &options).unwrap();
-            let connection = Connection::open(&address, options).await.unwrap();
+            let connection = Connection::open(&address, None, options).await.unwrap();
             let answered = connection.exchange(&block).await;
             let (connection, said) = match answered {
                 Ok((connection, None)) => (Some(connection), "yes".to_owned()),
@@ -573,7 +597,7 @@ mod tests {
         };
         let message = b"MSH|^~\\&|A|B|C|D|2026||ADT^A01|7|P|2.5|||AL|ER\r";
         let block = Block::new(message, &options).unwrap();
-        let connection = Connection::open(&address, options).await.unwrap();
+        let connection = Connection::open(&address, None, options).await.unwrap();
         let (_, answer) = connection.exchange(&block).await.unwrap();
         assert_eq!(answer.unwrap().code(), Code::Ca);
         drop(server.await.unwrap());
@@ -584,12 +608,12 @@ mod tests {
         let address = server(vec![ack("7"), ack("7") + "\n"]).await;
         let block = Block::new(MESSAGE, &options()).unwrap();
         assert_eq!(block.control_id(), b"7");
-        let connection = Connection::open(&address, options()).await.unwrap();
+        let connection = Connection::open(&address, None, options()).await.unwrap();
         let (connection, answer) = connection.exchange(&block).await.unwrap();
         assert_eq!(answer.unwrap().code(), Code::Aa);
         let (connection, _) = connection.exchange(&block).await.unwrap();
         // Until the end of the connection has arrived.
-        connection.stream.readable().await.unwrap();
+        connection.stream.tcp().readable().await.unwrap();
         tokio::time::sleep(Duration::from_millis(50)).await;
         let error = connection.exchange(&block).await.unwrap_err();
         assert!(matches!(error, Error::Stale), "{error}");
@@ -617,7 +641,7 @@ mod tests {
     async fn what_came_unasked_answers_nothing() {
         let address = server(vec![ack("7") + &ack("7")]).await;
         let block = Block::new(MESSAGE, &options()).unwrap();
-        let connection = Connection::open(&address, options()).await.unwrap();
+        let connection = Connection::open(&address, None, options()).await.unwrap();
         let (connection, _) = connection.exchange(&block).await.unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
         let error = connection.exchange(&block).await.unwrap_err();
@@ -637,9 +661,29 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let block = Block::new(MESSAGE, &options()).unwrap();
-        let connection = Connection::open(&address, options()).await.unwrap();
+        let connection = Connection::open(&address, None, options()).await.unwrap();
         let error = connection.exchange(&block).await.unwrap_err();
         assert_eq!(error.to_string(), "the server did not answer in 300ms");
+    }
+
+    /// The same alert from a server that has answered before leaves it open what it has read.
+    #[test]
+    fn only_a_server_that_has_sent_nothing_has_read_nothing() {
+        let alert = |description| {
+            let alert = rustls::Error::AlertReceived(description);
+            io::Error::new(io::ErrorKind::InvalidData, alert)
+        };
+        use rustls::AlertDescription::{AccessDenied, CertificateRequired, InternalError};
+        for (description, admitted, arrived) in [
+            (CertificateRequired, false, false),
+            (AccessDenied, false, false),
+            (CertificateRequired, true, true),
+            (AccessDenied, true, true),
+            (InternalError, false, true),
+        ] {
+            let error = broken(alert(description), admitted, Error::Receive);
+            assert_eq!(error.may_have_arrived(), arrived, "{description:?} {error}");
+        }
     }
 
     #[tokio::test]
@@ -647,7 +691,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         drop(listener);
-        let error = Connection::open(&address, options()).await.unwrap_err();
+        let error = Connection::open(&address, None, options())
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), Kind::Unreachable);
     }
 

@@ -4,6 +4,7 @@
 //! its control ID, which both ends need in order to find it.
 
 use crate::mllp::Unframable;
+use crate::net::tls;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -39,6 +40,17 @@ pub enum Error {
         /// How long was waited.
         after: Duration,
     },
+    /// No TLS with the server.
+    #[error("no TLS with {address}")]
+    Tls {
+        /// As configured.
+        address: String,
+        /// Why, and whose it is to mend.
+        source: Box<tls::Failed>,
+    },
+    /// The server does not take the bridge's certificate, or wants one; it read nothing of the message.
+    #[error("{0}")]
+    NotAdmitted(String),
     /// The server closed the connection while nothing was under way; the message was not sent.
     #[error("the server had closed the connection before the message was sent")]
     Stale,
@@ -270,9 +282,11 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Unframable(_) => Kind::Unframable,
-            Self::Resolve { .. } | Self::Connect { .. } | Self::ConnectTimeout { .. } => {
-                Kind::Unreachable
-            }
+            Self::Resolve { .. }
+            | Self::Connect { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::Tls { .. }
+            | Self::NotAdmitted(_) => Kind::Unreachable,
             Self::Stale
             | Self::Send(_)
             | Self::Receive(_)
@@ -293,6 +307,8 @@ impl Error {
             | Self::Resolve { .. }
             | Self::Connect { .. }
             | Self::ConnectTimeout { .. }
+            | Self::Tls { .. }
+            | Self::NotAdmitted(_)
             | Self::Stale
             | Self::Unsolicited { .. } => false,
             Self::Send(_)

@@ -43,6 +43,23 @@ pub fn after(mode: Mode, code: Code) -> Next {
     }
 }
 
+/// What is waited for on the message's own connection where application acknowledgements come on another one, and what comes there.
+pub fn apart(mode: Mode) -> (Mode, Next) {
+    match mode {
+        Mode::Enhanced {
+            accept,
+            application,
+        } => {
+            let here = Mode::Enhanced {
+                accept,
+                application: Condition::Never,
+            };
+            (here, wanted(application))
+        }
+        Mode::Original | Mode::Once(_) => (mode, Next::Nothing),
+    }
+}
+
 /// Where only success is told, silence is a failure that must be noticed; where only errors are, it is a success.
 fn wanted(condition: Condition) -> Next {
     match condition {

@@ -13,10 +13,15 @@
 //! Must not know: how messages come in, and what the codes of an answer mean to an HTTP client.
 
 pub mod answer;
+pub mod api;
 pub mod client;
+pub mod destination;
 pub mod error;
 pub mod expect;
+pub mod fill;
+pub mod idempotency;
 
 pub use answer::{Answer, Code, Fault};
 pub use client::{Block, Connection, Options, control_id};
+pub use destination::{Destination, Exchanged, Failure};
 pub use error::{BadAnswer, ControlId, Error, Kind, Stage};

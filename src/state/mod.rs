@@ -1,4 +1,5 @@
-//! What outlives the process: a store in `state.directory`, for the inbound window of duplicates and for sequence numbers.
+//! What outlives the process: a store in `state.directory`, for the inbound window of duplicates, for sequence numbers,
+//! and for the keys under which requests were sent on.
 //!
 //! Owns the file, its lock, its one writing thread, and what is done when the disk fails. Must not know: HL7, what the bytes that
 //! it keeps say.
@@ -15,10 +16,11 @@
 
 mod disk;
 mod queue;
+pub mod window;
 
 pub use disk::OpenError;
 
-use crate::config::{self, Durability};
+use crate::config::Durability;
 use crate::runtime::Alarm;
 use crate::telemetry::StateMetrics;
 use disk::Disk;
@@ -69,7 +71,8 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens the store of a directory, and starts its thread. Blocks: for the start of the process.
+    /// Opens the store of a directory, and starts its thread. What is under other names than these is forgotten. Blocks: for the start
+    /// of the process.
     ///
     /// # Errors
     /// If the directory is not there, is not writable, or belongs to another process. A file that is damaged is not an error: it
@@ -77,12 +80,11 @@ impl Store {
     pub fn open(
         directory: &Path,
         durability: Durability,
-        listeners: &[config::Listener],
+        names: &[&str],
         metrics: StateMetrics,
     ) -> Result<Self, OpenError> {
         let mut disk = Disk::open(directory, durability)?;
-        let names: Vec<&str> = listeners.iter().map(|listener| &*listener.name).collect();
-        disk.retain(&names)?;
+        disk.retain(names)?;
         let inner = Arc::new(Inner {
             queue: Queue::default(),
             disk: Mutex::new(disk),
@@ -126,6 +128,12 @@ impl Store {
                 false
             }
         }
+    }
+
+    /// Stores with the next commit, and does not wait for it.
+    pub fn put(&self, save: Save) {
+        let (done, _) = oneshot::channel();
+        self.0.queue.push(save, done);
     }
 
     /// Forgets the records of a listener below this place; with the next commit.

@@ -172,6 +172,8 @@ labels! {
         Duplicate = "duplicate",
         /// It was about sequence numbers, MSH-13 0 or -1, and no message for the app.
         Link = "link",
+        /// It answered a message that was sent to a destination: whoever sent that has it, and the app was not asked.
+        Answer = "answer",
         /// The exchange ended without a result; never expected.
         Failed = "failed",
     }
@@ -222,6 +224,104 @@ labels! {
         Status = "status",
         /// TLS failed.
         Tls = "tls",
+    }
+}
+
+labels! {
+    /// What became of a message on its way out.
+    Sent {
+        /// AA or CA; or nothing was to come, and nothing came.
+        Accepted = "accepted",
+        /// AE or CE.
+        Error = "error",
+        /// AR or CR.
+        Rejected = "rejected",
+        /// No whole answer in time.
+        NoAnswer = "no_answer",
+        /// The connection ended after the message may have arrived.
+        ConnectionLost = "connection_lost",
+        /// What came is not this message's acknowledgement.
+        BadAnswer = "bad_answer",
+        /// The server refused the block (NAK), or did not commit it.
+        RefusedByProtocol = "refused_by_protocol",
+        /// No connection could be made.
+        Unreachable = "unreachable",
+        /// It waited for a connection longer than `queue.timeout`.
+        QueueTimeout = "queue_timeout",
+        /// More than `queue.length` were waiting.
+        QueueFull = "queue_full",
+        /// It cannot be put into a block, or filled in.
+        Unframable = "unframable",
+        /// Its control ID is awaited already, on the listener where answers come back.
+        ControlIdInUse = "control_id_in_use",
+        /// Its key could not be stored.
+        StateUnavailable = "state_unavailable",
+        /// The exchange ended without a result; never expected.
+        Failed = "failed",
+    }
+}
+
+labels! {
+    /// Results of an attempt to connect to a destination.
+    Connect {
+        /// There is a connection.
+        Connected = "connected",
+        /// The name did not resolve.
+        Dns = "dns",
+        /// Nobody takes connections there, or a network in between refuses them.
+        Refused = "refused",
+        /// No connection in `connect.timeout`.
+        Timeout = "timeout",
+        /// TLS failed.
+        Tls = "tls",
+    }
+}
+
+labels! {
+    /// Why a connection to a destination ended.
+    LinkClosed {
+        /// The server closed it, or it broke, while nothing was under way.
+        Peer = "peer",
+        /// Bytes came that answer nothing.
+        Unsolicited = "unsolicited",
+        /// Nothing was sent on it for `connect.idle_timeout`.
+        Idle = "idle_timeout",
+        /// It was closed because of what became of a message.
+        Exchange = "exchange",
+        /// Its settings have changed.
+        Reload = "reload",
+    }
+}
+
+labels! {
+    /// Why a request to send reached no destination.
+    Unsent {
+        /// No destination has this name.
+        UnknownDestination = "unknown_destination",
+        /// The path or the method is none of the API's.
+        NoSuchResource = "no_such_resource",
+        /// The body is not an HL7 message.
+        NotHl7 = "not_hl7",
+        /// The body is not an envelope.
+        BadEnvelope = "bad_envelope",
+        /// The body is larger than is taken.
+        TooLarge = "too_large",
+        /// The body's media type is none that is taken.
+        UnsupportedMediaType = "unsupported_media_type",
+        /// No form of the answer is accepted.
+        NotAcceptable = "not_acceptable",
+        /// `Idempotency-Key` is not a key, or none are kept.
+        BadIdempotencyKey = "bad_idempotency_key",
+        /// The key was another request's.
+        KeyReused = "idempotency_key_reused",
+        /// What became of the key's message is not known.
+        OutcomeUnknown = "outcome_unknown",
+        /// Host is a name that is not this machine's.
+        ForeignHost = "foreign_host",
+        /// The body did not come whole.
+        BodyBroken = "body_broken",
+        /// The bridge is draining.
+        Draining = "draining",
     }
 }
 

@@ -2,7 +2,13 @@
 //!
 //! Handles are resolved once per listener: nothing in the message path looks up a label.
 
-use super::labels::{AckLabel, Attempt, Closed, Deviation, Label, Outcome, Refusal, Reload};
+mod destination;
+
+pub use destination::DestinationMetrics;
+
+use super::labels::{
+    AckLabel, Attempt, Closed, Deviation, Label, Outcome, Refusal, Reload, Unsent,
+};
 use prometheus::core::Collector;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -11,7 +17,7 @@ use prometheus::{
 use std::marker::PhantomData;
 
 /// 100 µs to 30 s: a local app answers in the first buckets, an ACK deadline ends in the last ones.
-const SECONDS: &[f64] = &[
+pub(super) const SECONDS: &[f64] = &[
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0, 30.0,
 ];
@@ -24,8 +30,17 @@ pub struct Counters<L: Label> {
 }
 
 impl<L: Label> Counters<L> {
-    fn new(family: &IntCounterVec, listener: &str) -> Self {
+    pub(super) fn new(family: &IntCounterVec, listener: &str) -> Self {
         let counter = |value: &L| family.with_label_values(&[listener, value.label()]);
+        Self {
+            counters: L::ALL.iter().map(counter).collect(),
+            label: PhantomData,
+        }
+    }
+
+    /// Of a family with this label alone.
+    pub(super) fn of_all(family: &IntCounterVec) -> Self {
+        let counter = |value: &L| family.with_label_values(&[value.label()]);
         Self {
             counters: L::ALL.iter().map(counter).collect(),
             label: PhantomData,
@@ -43,6 +58,7 @@ impl<L: Label> Counters<L> {
 pub struct Metrics {
     registry: Registry,
     families: Families,
+    destinations: destination::Families,
     reloads: IntCounterVec,
     /// Bytes that larger buffers hold now, over all listeners.
     pub buffered_bytes: IntGauge,
@@ -165,9 +181,11 @@ impl Metrics {
             IntGauge::with_opts(opts("draining", "1 while the bridge drains"))?,
         )?;
         let state = StateMetrics::new(&registry)?;
+        let destinations = destination::Families::new(&registry)?;
         Ok(Self {
             registry,
             families,
+            destinations,
             reloads,
             buffered_bytes,
             draining,
@@ -201,6 +219,16 @@ impl Metrics {
             exchange: families.exchange.with_label_values(&[name]),
             delivery: families.delivery.with_label_values(&[name]),
         }
+    }
+
+    /// The handles of one destination.
+    pub fn destination(&self, name: &str) -> DestinationMetrics {
+        self.destinations.destination(name)
+    }
+
+    /// Requests to send that reached no destination.
+    pub fn unsent(&self) -> Counters<Unsent> {
+        self.destinations.unsent()
     }
 
     /// Counts a reload.

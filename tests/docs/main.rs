@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use mllp_bridge::cli::Cli;
 use mllp_bridge::config::{Source, load};
+use mllp_bridge::outbound::api::problem::{BASE, Kind};
 use mllp_bridge::telemetry::labels::{
-    AckLabel, Attempt, CertificateFault, Closed, Deviation, Label, Outcome, Refusal, Reload,
-    Renewed, ReviewResult, Which,
+    AckLabel, Attempt, CertificateFault, Closed, Connect, Deviation, Label, LinkClosed, Outcome,
+    Refusal, Reload, Renewed, ReviewResult, Sent, Unsent, Which,
 };
 use mllp_bridge::telemetry::{InjectorMetrics, Metrics};
 use page::{anchors, blocks, code_spans, links, normal, split};
@@ -188,6 +189,8 @@ fn metric_names(text: &str) -> BTreeSet<String> {
 fn registered() -> BTreeSet<String> {
     let metrics = Metrics::new("0").expect("metrics");
     let _listener = metrics.listener("adt");
+    let _destination = metrics.destination("ehr");
+    let _unsent = metrics.unsent();
     let injector = InjectorMetrics::new("0").expect("metrics");
     let text = metrics.text().expect("text") + &injector.text().expect("text");
     let lines = text.lines().filter(|line| line.starts_with("# TYPE "));
@@ -243,6 +246,10 @@ fn every_value_of_a_label_is_documented() {
     assert_eq!(undocumented::<Outcome>(&metrics), [""; 0], "outcomes");
     assert_eq!(undocumented::<Reload>(&metrics), [""; 0], "reloads");
     assert_eq!(undocumented::<AckLabel>(&metrics), [""; 0], "codes");
+    assert_eq!(undocumented::<Sent>(&metrics), [""; 0], "sent");
+    assert_eq!(undocumented::<Connect>(&metrics), [""; 0], "connects");
+    assert_eq!(undocumented::<LinkClosed>(&metrics), [""; 0], "links");
+    assert_eq!(undocumented::<Unsent>(&metrics), [""; 0], "unsent");
     assert_eq!(undocumented::<ReviewResult>(&metrics), [""; 0], "reviews");
     assert_eq!(undocumented::<Renewed>(&metrics), [""; 0], "renewed");
     assert_eq!(undocumented::<Which>(&metrics), [""; 0], "certificates");
@@ -265,11 +272,18 @@ fn impossible(text: &str) -> Vec<String> {
         labels::<Refusal>(),
         labels::<Attempt>(),
         labels::<CertificateFault>(),
+        labels::<LinkClosed>(),
+        labels::<Unsent>(),
     ];
-    let results = [labels::<Reload>(), labels::<ReviewResult>()];
+    let outcomes = [labels::<Outcome>(), labels::<Sent>()];
+    let results = [
+        labels::<Reload>(),
+        labels::<ReviewResult>(),
+        labels::<Connect>(),
+    ];
     let known = [
         ("kind", labels::<Deviation>()),
-        ("outcome", labels::<Outcome>()),
+        ("outcome", outcomes.concat()),
         ("result", results.concat()),
         ("code", labels::<AckLabel>()),
         ("reason", reasons.concat()),
@@ -308,6 +322,36 @@ fn a_missing_and_an_invented_label_are_found() {
         impossible("x{outcome=~\"failed|lost\",code!=\"AA\"} y{kind=\"…\",kind=\"odd\"}"),
         ["kind=\"odd\"", "outcome=~\"lost\""]
     );
+}
+
+/// Kinds of problems that a page does not explain: a row of the table with the status, and a heading.
+fn unexplained(page: &str) -> Vec<&'static str> {
+    let headings = anchors(page);
+    let is_explained = |kind: &Kind| {
+        let slug = kind.slug();
+        let row = format!("| [`{slug}`](#{slug}) | {} |", kind.status().as_u16());
+        page.contains(&row) && headings.contains(slug)
+    };
+    let all = Kind::ALL.iter().filter(|kind| !is_explained(kind));
+    all.map(|kind| kind.slug()).collect()
+}
+
+#[test]
+fn every_problem_is_explained() {
+    let page = read("docs/outbound.md");
+    assert_eq!(unexplained(&page), [""; 0]);
+    assert!(page.contains(&format!("`{BASE}`")), "{BASE}");
+    let named = page.matches(BASE).count();
+    assert!(named > 1, "no example of a problem");
+}
+
+#[test]
+fn an_unexplained_problem_and_a_wrong_status_are_found() {
+    let page = "| [`no-answer`](#no-answer) | 504 |\n| [`rejected`](#rejected) | 422 |\n### no-answer\n### rejected\n";
+    let missing = unexplained(page);
+    assert!(!missing.contains(&"no-answer"));
+    assert!(missing.contains(&"rejected"), "its status is 502");
+    assert!(missing.contains(&"draining"));
 }
 
 /// The message of each log line in a source: the last text of a `tracing` macro's arguments.
@@ -349,6 +393,10 @@ fn unknown_keys(page: &str, reference: &str) -> Vec<String> {
         "framing.",
         "limits.",
         "deliver.",
+        "outbound.",
+        "connect.",
+        "queue.",
+        "fill.",
         "ack.",
         "charset.",
         "admin.",
@@ -360,11 +408,11 @@ fn unknown_keys(page: &str, reference: &str) -> Vec<String> {
     ];
     let known = code_spans(reference);
     let is_known = |key: &str| {
-        let full = format!("listeners[].{key}");
+        let full = ["listeners[]", "destinations[]"].map(|list| format!("{list}.{key}"));
         known.iter().any(|one| {
             one == key
-                || *one == full
-                || one.starts_with(&format!("{full}."))
+                || full.contains(one)
+                || full.iter().any(|full| one.starts_with(&format!("{full}.")))
                 || one.starts_with(&format!("{key}."))
                 || one == &format!("listeners[0].{key}")
         })
@@ -375,6 +423,7 @@ fn unknown_keys(page: &str, reference: &str) -> Vec<String> {
             let key = span.split(':').next().unwrap_or_default();
             key.trim_start_matches("listeners[].")
                 .trim_start_matches("listeners[0].")
+                .trim_start_matches("destinations[].")
                 .to_owned()
         })
         .filter(|key| TOPS.iter().any(|top| key.starts_with(top)))

@@ -36,13 +36,14 @@ fn mapping(root: &Value, schema: &Value, depth: usize, out: &mut String) {
                 out.push_str(&format!("{indent}{name}:\n"));
                 mapping(root, inner, depth + 1, out);
             }
-            // The list of listeners: one, at its defaults.
+            // A list of listeners or destinations: one, at its defaults.
             Some(inner) => {
                 let about = inner["description"].as_str().unwrap_or_default();
                 out.push_str(&format!("{indent}{name}:\n{indent}  - # {about}\n"));
                 mapping(root, inner, depth + 2, out);
             }
-            None => match property.get("default") {
+            // What has no default and must be given has an example.
+            None => match property.get("default").or(property["examples"].get(0)) {
                 Some(value) => out.push_str(&format!("{indent}{name}: {}\n", scalar(value))),
                 None => out.push_str(&format!("{indent}# {name}: (not set)\n")),
             },

@@ -68,6 +68,13 @@ fn schema_is_current() {
 }
 
 #[test]
+fn the_description_of_the_api_is_current() {
+    let document = mllp_bridge::outbound::api::openapi::document();
+    let text = serde_json::to_string_pretty(&document).expect("JSON");
+    compare("docs/openapi.json", &(text + "\n"));
+}
+
+#[test]
 fn reference_page_is_current() {
     compare("docs/config.md", &page::page(&schema::sections()));
 }
@@ -178,16 +185,37 @@ fn full_example_is_current() {
     compare("examples/config/full.yaml", &example::example());
 }
 
+/// What says nothing: TLS is on where there is anything of it.
+const DEFAULTS: &str =
+    "listeners: [{}]\ndestinations: [{name: ehr, address: 'ehr.example:6661', tls: {}}]";
+
 /// The example is made of the documented defaults, so they are the defaults that are parsed.
 #[test]
 fn documented_defaults_are_the_defaults() {
-    assert_eq!(text(&example::example()), text("listeners: [{}]"));
+    assert_eq!(text(&example::example()), text(DEFAULTS));
 }
 
 #[test]
 fn every_key_is_documented() {
     // Keys whose absence means something that no value can say.
-    let without_default = ["force", "answer", "condition", "directory"];
+    let without_default = [
+        "force",
+        "answer",
+        "condition",
+        "directory",
+        "destinations[].name",
+        "address",
+        "source",
+        "ca_file",
+        "cert_file",
+        "key_file",
+        "server_name",
+        "replies_on",
+        "sending_application",
+        "sending_facility",
+        "receiving_application",
+        "receiving_facility",
+    ];
     for section in schema::sections() {
         for key in &section.keys {
             assert!(
@@ -196,7 +224,8 @@ fn every_key_is_documented() {
                 key.path
             );
             assert!(!key.kind.is_empty(), "{} has no type", key.path);
-            let expected = !without_default.contains(&key.name.as_str());
+            let names = [key.name.as_str(), key.path.as_str()];
+            let expected = !names.iter().any(|name| without_default.contains(name));
             assert_eq!(key.default.is_some(), expected, "default of {}", key.path);
         }
     }
@@ -205,7 +234,7 @@ fn every_key_is_documented() {
 #[test]
 fn the_examples_load_and_fit_the_schema() {
     let validator = jsonschema::validator_for(&schema::schema()).expect("a valid schema");
-    assert_eq!(file("examples/config/full.yaml"), text("listeners: [{}]"));
+    assert_eq!(file("examples/config/full.yaml"), text(DEFAULTS));
     let minimal = file("examples/config/minimal.yaml");
     assert_eq!(minimal.listeners[0].session.deliver.url.path, "/hl7");
     for path in ["examples/config/full.yaml", "examples/config/minimal.yaml"] {

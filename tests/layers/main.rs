@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["mllp", "hl7"],
     &["xml"],
     &["envelope", "fhir"],
-    &["deliver", "journal", "state"],
+    &["deliver", "journal", "state", "awaited"],
     &["inbound", "outbound", "injector", "admin"],
     &["cli"],
     &["cmd"],

@@ -228,7 +228,7 @@ impl Stage {
 
     async fn exchange(&self, message: &str) -> anyhow::Result<Result<Answer, Error>> {
         let block = Block::new(message.as_bytes(), &self.options)?;
-        let connection = Connection::open(&self.listener.to_string(), self.options).await?;
+        let connection = Connection::open(&self.listener.to_string(), None, self.options).await?;
         // None of the demo's messages does without an answer.
         match connection.exchange(&block).await {
             Ok((_, answer)) => answer.context("no answer was wanted").map(Ok),

@@ -2,6 +2,7 @@
 
 use super::plan::{Entry, Plan};
 use super::tally::{Outcome, Tally, causes};
+use crate::net::tls;
 use crate::outbound::{Answer, Block, Connection, Error, Kind, Options};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
@@ -24,6 +25,8 @@ pub(super) struct Settings {
     pub(super) address: String,
     /// How it is spoken to.
     pub(super) options: Options,
+    /// TLS, if any.
+    pub(super) tls: Option<Arc<tls::Client>>,
     /// Connections at once.
     pub(super) connections: u32,
     /// How often everything is sent.
@@ -220,11 +223,14 @@ impl Line<'_> {
     /// A server that was there before may be restarting; one that never was is not waited for.
     async fn open(&mut self) -> Result<Connection, Error> {
         let Settings {
-            address, options, ..
+            address,
+            options,
+            tls,
+            ..
         } = &self.shared.settings;
         let mut attempt = 1;
         loop {
-            match Connection::open(address, *options).await {
+            match Connection::open(address, tls.as_deref(), *options).await {
                 Ok(connection) => {
                     let mut tally = self.shared.tally();
                     if self.ever_opened {

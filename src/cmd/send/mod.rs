@@ -15,6 +15,7 @@ use super::FAILED;
 use super::paint::Paint;
 use crate::cli::{Output, SendArgs};
 use crate::config::Framing;
+use crate::net::tls;
 use crate::outbound::Options;
 use anyhow::Context;
 use load::Settings;
@@ -43,10 +44,18 @@ pub fn main(args: &SendArgs) -> anyhow::Result<ExitCode> {
         connect_timeout: defaults.connect_timeout.min(answer_timeout),
         ..defaults
     };
+    let tls = args
+        .tls
+        .settings()
+        .map(|settings| Arc::new(tls::Client::new(settings)));
+    if let Some(tls) = &tls {
+        tls.check().context("cannot speak TLS")?;
+    }
     let plan = Arc::new(Plan::read(&args.files, &options)?);
     let settings = Settings {
         address: args.address.clone(),
         options,
+        tls,
         connections: args.connections,
         repeat: args.repeat,
         rate: args.rate,

@@ -15,7 +15,6 @@ use crate::mllp::release2;
 use crate::mllp::wrap::{self, Bad, Taken};
 use crate::outbound::answer::Answer;
 use crate::outbound::error::{BadAnswer, Error, Stage};
-use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout_at};
 
 /// What has been tried for one message.
@@ -40,12 +39,12 @@ impl Connection {
         for _ in 0..times {
             *stage = Stage::Sending;
             let deadline = Instant::now() + after;
-            let written = timeout_at(deadline, self.stream.write_all(&block.bytes)).await;
+            let written = timeout_at(deadline, self.write(&block.bytes)).await;
             let written = written.map_err(|_| Error::Timeout {
                 stage: Stage::Sending,
                 after,
             })?;
-            written.map_err(Error::Send)?;
+            written?;
             *stage = Stage::Waiting;
             let received = timeout_at(deadline, self.receive(stage, None)).await;
             let data = match received {
@@ -117,7 +116,7 @@ impl Connection {
         let mut commit = Vec::new();
         let framing = &self.options.framing;
         release2::commit_into(&mut commit, framing.start, framing.end, release2::ACK);
-        self.stream.write_all(&commit).await.map_err(Error::Send)
+        self.write(&commit).await
     }
 
     /// HLLP: the server has refused the message.
@@ -139,8 +138,7 @@ impl Connection {
                 times: tries.refused,
             });
         }
-        let sent = self.stream.write_all(&block.bytes).await;
-        sent.map_err(Error::Send)
+        self.write(&block.bytes).await
     }
 
     /// HLLP: the server's answer cannot be used, and is asked for again. In Release 2 such a block is no answer.
@@ -159,6 +157,6 @@ impl Connection {
         self.doubtful = true;
         let mut refusal = Vec::new();
         wrap::refusal_into(&mut refusal, framing, bad);
-        self.stream.write_all(&refusal).await.map_err(Error::Send)
+        self.write(&refusal).await
     }
 }

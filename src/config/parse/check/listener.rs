@@ -15,7 +15,8 @@ use crate::config::{
 };
 
 /// What Linux takes for `TCP_KEEPIDLE`, which counts whole seconds.
-const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(9 * 3600));
+pub(super) const KEEPALIVE: (Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_secs(9 * 3600));
 const LONGEST_NAME: usize = 63;
 /// Senders that send again do so within the hour; after a day it is meant.
 const LONGEST_WINDOW: Duration = Duration::from_secs(24 * 3600);
@@ -25,12 +26,12 @@ const MOST_RESENDS: usize = 100;
 const CONDITIONS: &str = "0, 100 to 104 and 198 to 207";
 
 /// Paths of one listener's keys.
-struct Keys {
-    base: String,
+pub(super) struct Keys {
+    pub(super) base: String,
 }
 
 impl Keys {
-    fn of(&self, key: &str) -> String {
+    pub(super) fn of(&self, key: &str) -> String {
         format!("{}.{key}", self.base)
     }
 }
@@ -92,7 +93,7 @@ pub(super) fn check(
 }
 
 /// Fit for a metric label and for one piece of a URI's path.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let edge = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let inner = |b: u8| edge(&b) || matches!(b, b'_' | b'.' | b'-');
     name.len() <= LONGEST_NAME
@@ -101,7 +102,7 @@ fn is_name(name: &str) -> bool {
         && name.as_bytes().last().is_some_and(edge)
 }
 
-fn framing(keys: &Keys, raw: &raw::Framing, problems: &mut Problems) -> Framing {
+pub(super) fn framing(keys: &Keys, raw: &raw::Framing, problems: &mut Problems) -> Framing {
     for (key, byte) in [("framing.start", raw.start), ("framing.end", raw.end)] {
         // What text may contain cannot mark where it ends; from 0x80 it is part of UTF-8.
         let why = match byte.0 {
@@ -305,7 +306,7 @@ fn duplicates(keys: &Keys, raw: &raw::Duplicates, problems: &mut Problems) -> Op
 }
 
 /// The first duration, which must not be longer than the second.
-fn ordered(
+pub(super) fn ordered(
     keys: &Keys,
     (key, period): (&str, Period),
     (other_key, other): (&str, Period),

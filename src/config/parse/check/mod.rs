@@ -5,6 +5,7 @@
 //!
 //! Must not do: defaults (those are `raw`'s) or spelling (that is `units`').
 
+mod destination;
 mod listener;
 
 use std::collections::HashMap;
@@ -39,10 +40,13 @@ pub(super) fn check(raw: raw::Config, problems: &mut Problems) -> Config {
         .map(|(at, raw)| listener::check(format!("listeners[{at}]"), raw, several, problems))
         .collect();
     unique_names(&listeners, problems);
+    let destinations = destination::destinations(raw.destinations, &listeners, problems);
+    let outbound = destination::outbound(&raw.outbound, problems);
 
     let admin = Admin {
         bind: raw.admin.bind.on().map(|address| address.0),
         ready_needs_app: raw.admin.ready_needs_app,
+        ready_needs_destinations: raw.admin.ready_needs_destinations,
         app_probe_interval: at_least(
             "admin.app_probe_interval",
             raw.admin.app_probe_interval,
@@ -50,13 +54,19 @@ pub(super) fn check(raw: raw::Config, problems: &mut Problems) -> Config {
             problems,
         ),
     };
-    unique_binds(&listeners, admin.bind, problems);
+    let api = (!destinations.is_empty()).then_some(outbound.bind);
+    unique_binds(
+        &listeners,
+        [("admin.bind", admin.bind), ("outbound.bind", api)],
+        problems,
+    );
 
     let max_buffered_bytes = raw.limits.max_buffered_bytes.0;
-    let largest = listeners
+    let inbound = listeners
         .iter()
-        .map(|one| one.session.limits.max_message_bytes)
-        .max();
+        .map(|one| one.session.limits.max_message_bytes);
+    let sent = destinations.iter().map(|one| one.sending.max_message_bytes);
+    let largest = inbound.chain(sent).max();
     let needed = largest.unwrap_or(0).saturating_add(BUFFER_HEADROOM);
     if max_buffered_bytes < needed {
         let message = format!(
@@ -65,8 +75,9 @@ pub(super) fn check(raw: raw::Config, problems: &mut Problems) -> Config {
             ByteSize(needed),
             ByteSize(BUFFER_HEADROOM)
         );
-        let messages_clean = (0..listeners.len())
-            .all(|at| problems.is_clean(&format!("listeners[{at}].limits.max_message_bytes")));
+        let of = |list: &str, at: usize| format!("{list}[{at}].limits.max_message_bytes");
+        let messages_clean = (0..listeners.len()).all(|at| problems.is_clean(&of("listeners", at)))
+            && (0..destinations.len()).all(|at| problems.is_clean(&of("destinations", at)));
         if messages_clean {
             problems.add("limits.max_buffered_bytes", message);
         }
@@ -85,6 +96,8 @@ pub(super) fn check(raw: raw::Config, problems: &mut Problems) -> Config {
     }
     Config {
         listeners,
+        destinations,
+        outbound,
         admin,
         limits: GlobalLimits { max_buffered_bytes },
         shutdown: Shutdown {
@@ -162,13 +175,17 @@ fn unique_names(listeners: &[Listener], problems: &mut Problems) {
     }
 }
 
-fn unique_binds(listeners: &[Listener], admin: Option<SocketAddr>, problems: &mut Problems) {
+fn unique_binds(
+    listeners: &[Listener],
+    others: [(&str, Option<SocketAddr>); 2],
+    problems: &mut Problems,
+) {
     let mut seen: Vec<(String, SocketAddr)> = Vec::new();
     let binds = listeners
         .iter()
         .enumerate()
         .map(|(at, listener)| (format!("listeners[{at}].bind"), Some(listener.bind)))
-        .chain([("admin.bind".to_owned(), admin)]);
+        .chain(others.map(|(path, bind)| (path.to_owned(), bind)));
     for (path, bind) in binds {
         // The same of an address.
         let Some(bind) = bind.filter(|_| problems.is_clean(&path)) else {

@@ -67,7 +67,7 @@ fn errors_in_variables_name_the_variable() {
             "MLLP_BRIDGE_LISTENERS__4__NAME: there is no listeners[1] before listeners[4]",
             "MLLP_BRIDGE_LOG__LEVL: unknown key, did you mean level?",
             "MLLP_BRIDGE_THREADS: expected a whole number, not \"many\"",
-            "MLLP_BRIDGE_TLS__CERT: unknown key, expected one of listeners, admin, limits, \
+            "MLLP_BRIDGE_TLS__CERT: unknown key, expected one of listeners, destinations, outbound, admin, limits, \
              shutdown, log, state, threads",
         ]
     );

@@ -114,7 +114,7 @@ macro_rules! scalar {
 mod name;
 mod quantity;
 
-pub use name::{Address, CharsetName, Text, Url};
+pub use name::{Address, CharsetName, HostPort, IpText, Text, Url};
 pub use quantity::{ByteSize, ControlByte, Period};
 
 /// A value, or `off`.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer};
@@ -15,6 +15,14 @@ use crate::config::{AppUrl, Charset, Transport};
 /// IP address and port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Address(pub SocketAddr);
+
+/// A machine and a port: `ehr.example:6661`, `10.1.0.10:6661`, `[fd00::1]:6661`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPort(pub String);
+
+/// An IP address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IpText(pub IpAddr);
 
 /// Text, which may look like a number (`2.5`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +37,8 @@ pub struct CharsetName(pub Charset);
 pub struct Url(pub AppUrl);
 
 scalar!(Address);
+scalar!(HostPort);
+scalar!(IpText);
 scalar!(Text);
 scalar!(CharsetName);
 scalar!(Url);
@@ -57,6 +67,64 @@ impl Scalar for Address {
 }
 
 impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Scalar for HostPort {
+    const EXPECTED: &'static str = "a name or an IP address and a port, such as ehr.example:6661";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let split = text.rsplit_once(':');
+        let parts = split.filter(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0));
+        let is_host = |host: &str| match host.strip_prefix('[') {
+            Some(rest) => rest
+                .strip_suffix(']')
+                .is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok()),
+            None => is_host_name(host),
+        };
+        match parts {
+            Some((host, _)) if is_host(host) => Ok(Self(text.to_owned())),
+            _ => Err(format!("expected {}", Self::EXPECTED)),
+        }
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": "^.+:[0-9]{1,5}$", "x-type": "host and port" })
+    }
+}
+
+/// Letters, digits, hyphens, dots and underscores, as names in DNS and addresses of IPv4 are written.
+fn is_host_name(host: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    !host.is_empty()
+        && host.len() <= 253
+        && host.bytes().all(allowed)
+        && !host.starts_with(['.', '-'])
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Scalar for IpText {
+    const EXPECTED: &'static str = "an IP address such as 10.1.0.5";
+
+    fn read(text: &str) -> Result<Self, String> {
+        let read = text.trim().parse().map(Self);
+        read.map_err(|_| format!("expected {}", Self::EXPECTED))
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "x-type": "IP address" })
+    }
+}
+
+impl fmt::Display for IpText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

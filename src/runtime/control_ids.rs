@@ -1,4 +1,4 @@
-//! MSH-10 of our own acknowledgements: 20 characters, which is as long as the standard allows before 2.7.
+//! Control IDs of what the bridge writes itself, MSH-10: 20 characters, which is as long as the standard allows before 2.7.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};

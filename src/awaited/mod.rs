@@ -102,6 +102,8 @@ pub struct Expected {
     awaited: Awaited,
     key: Key,
     answer: oneshot::Receiver<Vec<u8>>,
+    /// Its control ID was nobody's before.
+    is_fresh: bool,
 }
 
 impl std::fmt::Debug for Expected {
@@ -123,6 +125,7 @@ impl Awaited {
         let mut state = self.lock();
         state.forget();
         let used = state.used.get(&key);
+        let is_fresh = used.is_none();
         if state.waiting.contains_key(&key)
             || used.is_some_and(|used| used.message != question.message)
         {
@@ -140,6 +143,7 @@ impl Awaited {
             awaited: self.clone(),
             key,
             answer,
+            is_fresh,
         })
     }
 
@@ -220,9 +224,12 @@ impl Expected {
         self.answer.try_recv().ok()
     }
 
-    /// Not one byte of the message was sent: its control ID is free again.
+    /// Not one byte of the message was sent: its control ID is free again, unless the same message was sent before and its answer may
+    /// be late.
     pub fn nothing_sent(self) {
-        self.awaited.lock().used.remove(&self.key);
+        if self.is_fresh {
+            self.awaited.lock().used.remove(&self.key);
+        }
     }
 }
 

@@ -214,3 +214,27 @@ proptest! {
         prop_assert_eq!(awaited.0.waiting.load(Relaxed), waiting.len());
     }
 }
+
+/// The second try was not sent, but the first was: its answer may be late, and is no other message's.
+#[tokio::test(start_paused = true)]
+async fn a_control_id_stays_its_messages_while_an_answer_may_be_late() {
+    let awaited = Awaited::default();
+    let lab = listener("lab");
+    let first = awaited.expect(question(&lab, "7", 1)).unwrap();
+    assert_eq!(first.answer_by(Instant::now()).await, None);
+    awaited
+        .expect(question(&lab, "7", 1))
+        .unwrap()
+        .nothing_sent();
+    let other = awaited.expect(question(&lab, "7", 2));
+    assert!(
+        other.is_err(),
+        "another message got the late answer's control ID"
+    );
+    // Of a message that was never sent nothing can be late.
+    awaited
+        .expect(question(&lab, "8", 1))
+        .unwrap()
+        .nothing_sent();
+    assert!(awaited.expect(question(&lab, "8", 2)).is_ok());
+}

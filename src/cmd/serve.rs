@@ -190,7 +190,8 @@ fn api(
     let parts = api::Parts {
         destinations: destinations.to_vec(),
         keys,
-        budget: common.budget.clone(),
+        // Its own: while a destination is away its messages wait, and those that come in shall not.
+        budget: Budget::new(config.limits.max_buffered_bytes, largest_message(config)),
         control_ids: Arc::clone(&common.control_ids),
         awaited: common.awaited.clone(),
         drain: common.drain.clone(),
@@ -282,10 +283,11 @@ async fn housekeep(
         for shared in &listeners {
             shared.memory.window.trim();
         }
+        let mut reserved = budget.saturating_sub(common.budget.available());
         if let Some(api) = &api {
             api.trim();
+            reserved += budget.saturating_sub(api.available());
         }
-        let reserved = budget.saturating_sub(common.budget.available());
         metrics.buffered_bytes.set(reserved as i64);
     }
 }

@@ -168,7 +168,7 @@ pub struct Limits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GlobalLimits {
     /// Bytes that all connections' larger buffers may hold together; a connection that would go over it is
-    /// not read from until others have finished.
+    /// not read from until others have finished. Messages to destinations have as much for themselves.
     pub max_buffered_bytes: usize,
 }
 

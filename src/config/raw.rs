@@ -275,7 +275,8 @@ pub struct Admin {
 pub struct GlobalLimits {
     /// Bytes of messages that all connections together may hold. A connection that would go over
     /// it is not read from until others have finished. At least 4MiB more than the largest
-    /// `max_message_bytes`.
+    /// `max_message_bytes`. Messages to destinations have as much for themselves: one that is away
+    /// does not hold up what comes in.
     #[schemars(extend("x-restart" = true))]
     pub max_buffered_bytes: ByteSize,
 }

@@ -103,8 +103,8 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Clos
 
 impl Connection<'_> {
     async fn run(&mut self) -> Closed {
-        let drain = self.shared.drain.clone();
-        let mut draining = pin!(drain.begun());
+        let shared = self.shared;
+        let mut draining = pin!(shared.ending());
         let mut scratch = None;
         loop {
             let frame = match self.next_message(&mut scratch, draining.as_mut()).await {
@@ -117,7 +117,7 @@ impl Connection<'_> {
             if let Err(closed) = Box::pin(self.answer(&frame, &mut scratch)).await {
                 return closed;
             }
-            if drain.is_draining() {
+            if shared.is_ending() {
                 return Closed::Drain;
             }
         }

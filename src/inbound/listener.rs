@@ -58,7 +58,7 @@ impl Listener {
         let mut pause = Pause::default();
         loop {
             tokio::select! {
-                _ = shared.drain.begun() => break,
+                _ = shared.ending() => break,
                 Some(_) = tasks.join_next() => {}
                 accepted = accept(&socket, &connections) => match accepted {
                     Ok((stream, peer, permit)) => {

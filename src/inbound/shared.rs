@@ -8,7 +8,7 @@ use crate::config::{self, Session};
 use crate::deliver::health::Health;
 use crate::deliver::{App, Outcome, Route};
 use crate::envelope::EventId;
-use crate::runtime::{Budget, Buffers, ControlIds, Drain};
+use crate::runtime::{Budget, Buffers, ControlIds, Drain, Phase};
 use crate::state::Store;
 use crate::telemetry::labels::{Closed, Deviation, Label, Refusal};
 use crate::telemetry::log::Throttle;
@@ -160,6 +160,27 @@ impl Shared {
     pub fn answers(&self, arrival: &Arrival<'_>, bytes: &[u8]) -> bool {
         self.awaited
             .offer(&self.name, bytes, arrival.message, arrival.head)
+    }
+
+    /// Ends when this listener is to take no more: the drain has begun, and no answer is awaited here that could still come in
+    /// time. With the time at which what is open is cut.
+    pub async fn ending(&self) -> Instant {
+        let deadline = self.drain.begun().await;
+        tokio::select! {
+            () = self.awaited.none(&self.name) => {}
+            () = tokio::time::sleep_until(deadline) => {}
+        }
+        deadline
+    }
+
+    /// Whether it has come to that.
+    pub fn is_ending(&self) -> bool {
+        match self.drain.phase() {
+            Phase::Running => false,
+            Phase::Draining(deadline) => {
+                Instant::now() >= deadline || !self.awaited.is_awaited(&self.name)
+            }
+        }
     }
 
     /// What is told of a message behind one in its batch that could not be delivered.

@@ -62,6 +62,8 @@ impl Told {
         // Who has been told that a message was not taken waits for no more. An app that answers with an accept acknowledgement
         // of its own says what it thinks of the message later, and elsewhere.
         let over = accept && !positive;
+        // An acknowledgement is not acknowledged by another one of its kind.
+        let over = over || self.outcome == Label::Answer;
         let own = self.own.as_ref();
         let later = positive && own.is_some_and(|own| own.kind == Kind::Accept);
         let application =

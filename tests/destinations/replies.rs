@@ -165,3 +165,22 @@ fn an_original_mode_answer_on_the_connection_is_the_last_word() {
     post(api, &message("2", "")).expect_code("AA");
     bridge.stop();
 }
+
+#[test]
+fn on_a_drain_the_listener_stays_open_for_the_answer() {
+    let (server, app) = (accepting(), TestApp::start());
+    let mut bridge = bridge(&server, &app);
+    let api = api::address(&bridge);
+    let request = thread::spawn(move || post(api, &message("1", "AL|AL")));
+    server.wait_for(1);
+    bridge.terminate();
+    bridge.wait_for_log("draining");
+    let mut peer = RawPeer::connect(bridge.listener("replies"));
+    // One that asks for both gets the accept acknowledgement alone.
+    let answer = reply("AA", "1", "late").replace("|AL|NE", "|AL|AL");
+    peer.exchange(answer).expect("CA", "r-1-late");
+    request.join().unwrap().expect_code("AA");
+    peer.expect_close();
+    let status = bridge.wait_exit(Duration::from_secs(20));
+    assert_eq!(status.code(), Some(0));
+}

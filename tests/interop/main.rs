@@ -2,7 +2,7 @@
 //! parsers read every acknowledgement that the bridge makes, with their validation on.
 //!
 //! [`cases`] has the table of what each client sees, [`acks`] the acknowledgements and what each parser says of them,
-//! [`v3`] those of v3 and HL7's schema, [`peers`] runs the peers, [`page`] makes docs/interop.md of both tables. `make interop` installs the peers and lets
+//! [`v3`] those of v3 and HL7's schema, [`servers`] is the other direction: other people's servers, [`peers`] runs the peers, [`page`] makes docs/interop.md of both tables. `make interop` installs the peers and lets
 //! nothing be skipped; README.md beside this file says more.
 
 #![allow(
@@ -20,4 +20,5 @@ mod cases;
 mod lab;
 mod page;
 mod peers;
+mod servers;
 mod v3;

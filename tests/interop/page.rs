@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::acks::{ASKED, DOUBTS, PARSERS, VERSIONS};
 use crate::cases::{CASES, CLIENTS, Case};
 use crate::peers::Peer;
+use crate::servers::{SENT, SERVERS};
 use crate::v3;
 
 const PAGE: &str = "docs/interop.md";
@@ -43,6 +44,16 @@ The acknowledgements, by what had become of the message:
 
 ";
 
+const SERVER_HEAD: &str = "
+## Servers
+
+The bridge sends to other people's servers by [its API](outbound.md). What the server's parser reads (the control ID and PID-5.1) is compared with what was sent, and
+the response with what the server meant.
+
+| sent | response | HAPI HL7v2 | `hl7.mllp` | simple-hl7 |
+| --- | --- | --- | --- | --- |
+";
+
 const V3_HEAD: &str = "
 ## v3
 
@@ -74,10 +85,11 @@ fn pinned(path: &str, before: &str, after: &str) -> String {
 impl Peer {
     fn name(self) -> &'static str {
         match self {
-            Peer::HapiClient | Peer::HapiParser => "HAPI HL7v2",
+            Peer::HapiClient | Peer::HapiParser | Peer::HapiServer => "HAPI HL7v2",
             Peer::MllpSend => "`mllp_send`",
-            Peer::Asyncio => "`hl7.mllp`",
+            Peer::Asyncio | Peer::AsyncioServer => "`hl7.mllp`",
             Peer::Node => "node-hl7-client",
+            Peer::NodeServer => "simple-hl7",
             Peer::Hl7apy => "hl7apy",
             Peer::V3Schema => "HL7's schema",
         }
@@ -86,11 +98,11 @@ impl Peer {
     /// Whose it is, and of which version.
     fn origin(self) -> String {
         match self {
-            Peer::HapiClient | Peer::HapiParser => {
+            Peer::HapiClient | Peer::HapiParser | Peer::HapiServer => {
                 let version = pinned("tests/interop/hapi/pom.xml", "<hapi.version>", "<");
                 format!("HAPI HL7v2 {version} (Java)")
             }
-            Peer::MllpSend | Peer::Asyncio => {
+            Peer::MllpSend | Peer::Asyncio | Peer::AsyncioServer => {
                 let version = pinned("tests/interop/python/requirements.txt", "\nhl7==", " ");
                 format!("hl7 {version} (Python)")
             }
@@ -110,6 +122,14 @@ impl Peer {
                 );
                 format!("node-hl7-client {version} (Node.js)")
             }
+            Peer::NodeServer => {
+                let version = pinned(
+                    "tests/interop/node/package.json",
+                    "\"simple-hl7\": \"",
+                    "\"",
+                );
+                format!("simple-hl7 {version} (Node.js)")
+            }
         }
     }
 
@@ -122,6 +142,9 @@ impl Peer {
             Peer::Asyncio => "its client: `open_hl7_connection`",
             Peer::Node => "its client: `createConnection` and `sendMessage`",
             Peer::HapiParser => "its `PipeParser`",
+            Peer::HapiServer => "its server: `HapiContext.newServer`",
+            Peer::AsyncioServer => "its server: `start_hl7_server`",
+            Peer::NodeServer => "its `TcpServer`",
             Peer::Hl7apy => "its `parse_message` and `Validator`",
             Peer::V3Schema => {
                 "`MCCI_IN000002UV01.xsd` of the Normative Edition 2008 and what it includes, by the JDK's validator"
@@ -152,7 +175,8 @@ impl Notes {
 fn page() -> String {
     let mut page = HEAD.to_owned();
     page.push_str("| peer | is | what is used of it |\n| --- | --- | --- |\n");
-    for peer in CLIENTS.into_iter().chain(PARSERS).chain([Peer::V3Schema]) {
+    let others = PARSERS.into_iter().chain([Peer::V3Schema]).chain(SERVERS);
+    for peer in CLIENTS.into_iter().chain(others) {
         writeln!(
             page,
             "| {} | {} | {} |",
@@ -166,6 +190,15 @@ fn page() -> String {
     clients(&mut page);
     page.push_str(PARSER_HEAD);
     parsers(&mut page);
+    page.push_str(SERVER_HEAD);
+    for (what, seen) in SENT {
+        writeln!(
+            page,
+            "| {what} | {seen} |{}",
+            " yes |".repeat(SERVERS.len())
+        )
+        .unwrap();
+    }
     page.push_str(V3_HEAD);
     for asked in &v3::ASKED {
         let v3::Asked {

@@ -26,6 +26,9 @@ pub(crate) enum Peer {
     HapiParser,
     Hl7apy,
     V3Schema,
+    HapiServer,
+    AsyncioServer,
+    NodeServer,
 }
 
 /// What a peer tells of one case.
@@ -61,9 +64,9 @@ impl Peer {
     /// Its folder under target/interop.
     fn folder(self) -> &'static str {
         match self {
-            Peer::HapiClient | Peer::HapiParser => "hapi",
-            Peer::MllpSend | Peer::Asyncio | Peer::Hl7apy => "python",
-            Peer::Node => "node",
+            Peer::HapiClient | Peer::HapiParser | Peer::HapiServer => "hapi",
+            Peer::MllpSend | Peer::Asyncio | Peer::AsyncioServer | Peer::Hl7apy => "python",
+            Peer::Node | Peer::NodeServer => "node",
             Peer::V3Schema => "v3",
         }
     }
@@ -80,19 +83,25 @@ impl Peer {
         false
     }
 
-    fn command(self) -> Command {
+    pub(crate) fn command(self) -> Command {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop");
         match self {
-            Peer::HapiClient | Peer::HapiParser => java("hapi/*", &sources.join("hapi/Peer.java")),
+            Peer::HapiClient | Peer::HapiParser | Peer::HapiServer => {
+                java("hapi/*", &sources.join("hapi/Peer.java"))
+            }
             Peer::V3Schema => java("v3/*", &sources.join("v3/Schema.java")),
-            Peer::MllpSend | Peer::Asyncio | Peer::Hl7apy => {
+            Peer::MllpSend | Peer::Asyncio | Peer::AsyncioServer | Peer::Hl7apy => {
                 let mut python = Command::new(installed("python/bin/python"));
                 python.arg("-B").arg(sources.join("python/peer.py"));
                 python
             }
-            Peer::Node => {
+            Peer::Node | Peer::NodeServer => {
+                let source = match self {
+                    Peer::NodeServer => "node/server.mjs",
+                    _ => "node/peer.mjs",
+                };
                 let mut node = Command::new("node");
-                node.arg(sources.join("node/peer.mjs"))
+                node.arg(sources.join(source))
                     .env("INTEROP_NODE", installed("node"));
                 node
             }

@@ -109,6 +109,11 @@ impl Api {
         self.keys.trim();
     }
 
+    /// Bytes of its budget that nobody holds.
+    pub fn available(&self) -> usize {
+        self.budget.available()
+    }
+
     /// Ends when nothing is under way.
     pub async fn done(&self) {
         // The sender lives as long as `self`.

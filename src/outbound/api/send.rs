@@ -120,6 +120,7 @@ impl Api {
             metrics: &destination.metrics,
             sent: Sent::Failed,
         };
+        let asked = asked(destination, &message.bytes);
         let (bytes, filled) = match self.filled(destination, message.bytes) {
             Ok(filled) => filled,
             Err(detail) => {
@@ -155,7 +156,9 @@ impl Api {
                 }
             },
         };
-        record.sent = self.exchange(destination, &block, &mut report, began).await;
+        record.sent = self
+            .exchange(destination, &block, asked, &mut report, began)
+            .await;
         drop(record);
         if let Some(begun) = begun {
             keep(begun, &report, &mut alarm).await;
@@ -167,6 +170,7 @@ impl Api {
         &self,
         destination: &Destination,
         block: &Block,
+        asked: u128,
         report: &mut Report,
         began: Instant,
     ) -> Sent {
@@ -182,7 +186,7 @@ impl Api {
             listener,
             control_id: block.control_id(),
             partner: block.receiver(),
-            message: XxHash3_128::oneshot(block.bytes()),
+            message: asked,
         };
         let Ok(expected) = self.awaited.expect(question) else {
             let detail = "an answer with this control ID is awaited, or was a short time ago, for another message";
@@ -197,11 +201,12 @@ impl Api {
             }
             _ => return report.settle(result, began.elapsed()),
         }
-        let wait = match block.elsewhere() {
-            Next::May => sending.quiet,
-            Next::Must | Next::Nothing => sending.ack_timeout,
+        let sent = result.as_ref().map_or(began, |exchanged| exchanged.began);
+        let (until, wait) = match block.elsewhere() {
+            Next::May => (Instant::now() + sending.quiet, sending.quiet),
+            Next::Must | Next::Nothing => (sent + sending.ack_timeout, sending.ack_timeout),
         };
-        let answer = expected.answer_by(Instant::now() + wait).await;
+        let answer = expected.answer_by(until).await;
         let result = destination.answered_elsewhere(block, result, answer, wait);
         report.settle(result, began.elapsed())
     }
@@ -229,6 +234,16 @@ impl Api {
             Err(error) => Err(error.to_string()),
         }
     }
+}
+
+/// Which message to which destination it is, for answers that come back on a listener: as it was asked for, since what is filled in
+/// differs from one attempt to the next.
+fn asked(destination: &Destination, message: &[u8]) -> u128 {
+    if destination.sending().replies_on.is_none() {
+        return 0;
+    }
+    let parts = [destination.name.as_bytes(), message].map(XxHash3_128::oneshot);
+    XxHash3_128::oneshot(&parts.map(u128::to_le_bytes).concat())
 }
 
 fn unknown() -> Result<Reported, Refused> {

@@ -75,6 +75,8 @@ pub struct Exchanged {
     pub answer: Option<Answer>,
     /// Sent once more after a loss.
     pub resent: bool,
+    /// When its first byte was sent.
+    pub began: Instant,
 }
 
 /// Counts a message that waits, as long as it does.
@@ -192,7 +194,11 @@ impl Destination {
                 Ok((linked, answer)) => {
                     self.succeeded(linked, began, answer.as_ref());
                     let resent = lost.is_some();
-                    return Ok(Exchanged { answer, resent });
+                    return Ok(Exchanged {
+                        answer,
+                        resent,
+                        began,
+                    });
                 }
                 Err(error) => error,
             };

@@ -2,6 +2,7 @@ import ca.uhn.hl7v2.DefaultHapiContext;
 import ca.uhn.hl7v2.HL7Exception;
 import ca.uhn.hl7v2.HapiContext;
 import ca.uhn.hl7v2.app.Connection;
+import ca.uhn.hl7v2.app.HL7Service;
 import ca.uhn.hl7v2.llp.MinLLPReader;
 import ca.uhn.hl7v2.llp.MinLLPWriter;
 import ca.uhn.hl7v2.llp.MinLowerLayerProtocol;
@@ -17,18 +18,22 @@ import ca.uhn.hl7v2.model.Structure;
 import ca.uhn.hl7v2.model.Type;
 import ca.uhn.hl7v2.model.v251.message.ADT_A01;
 import ca.uhn.hl7v2.model.v251.message.SIU_S12;
+import ca.uhn.hl7v2.protocol.ReceivingApplication;
 import ca.uhn.hl7v2.util.Hl7InputStreamMessageIterator;
 import ca.uhn.hl7v2.util.Terser;
 import ca.uhn.hl7v2.validation.impl.ValidationContextFactory;
 import java.io.BufferedReader;
+import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.StringReader;
+import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -44,6 +49,7 @@ import java.util.stream.Collectors;
  *
  * <pre>
  * java Peer.java send APP_PORT DOWN_PORT
+ * java Peer.java serve ENCODING            a line for its port, and for each message; MSH-18 decides, whatever ENCODING is
  * java Peer.java parse                     acknowledgements on stdin, `name TAB base64` a line
  * java Peer.java parse-xml                 the same in v2.xml, by DefaultXMLParser
  * </pre>
@@ -70,7 +76,9 @@ public class Peer {
         LogManager.getLogManager().reset();
         int status = 0;
         try {
-            if (arguments[0].equals("parse")) {
+            if (arguments[0].equals("serve")) {
+                serve();
+            } else if (arguments[0].equals("parse")) {
                 parse();
             } else if (arguments[0].equals("parse-xml")) {
                 parseXml();
@@ -83,6 +91,49 @@ public class Peer {
         }
         System.out.flush();
         System.exit(status);
+    }
+
+    // The server.
+
+    /** Acknowledges each message; one without PID-3 is an error of its application, which HAPI answers by AE. Never ends by itself. */
+    private static void serve() throws Exception {
+        int port;
+        try (ServerSocket free = new ServerSocket(0)) {
+            port = free.getLocalPort();
+        }
+        HapiContext context = new DefaultHapiContext();
+        context.setLowerLayerProtocol(new MinLowerLayerProtocol(true));
+        HL7Service server = context.newServer(port, false);
+        server.registerApplication("*", "*", new ReceivingApplication<Message>() {
+            @Override
+            public Message processMessage(Message message, Map<String, Object> about) throws HL7Exception {
+                Terser terser = new Terser(message);
+                line("{\"id\":\"" + terser.get("MSH-10") + "\",\"name\":\"" + terser.get("PID-5-1") + "\"}");
+                if (terser.get("PID-3-1") == null) {
+                    throw new HL7Exception("no patient identifier");
+                }
+                try {
+                    return message.generateACK();
+                } catch (IOException error) {
+                    throw new HL7Exception(error);
+                }
+            }
+
+            @Override
+            public boolean canProcess(Message message) {
+                return true;
+            }
+        });
+        server.startAndWait();
+        line("{\"port\":" + port + "}");
+        Thread.sleep(Long.MAX_VALUE);
+    }
+
+    /** In UTF-8, whatever the system's encoding is. */
+    private static synchronized void line(String json) {
+        byte[] bytes = (json + "\n").getBytes(StandardCharsets.UTF_8);
+        System.out.write(bytes, 0, bytes.length);
+        System.out.flush();
     }
 
     private final int app;

@@ -2,6 +2,7 @@
 
     python peer.py asyncio APP_PORT DOWN_PORT     hl7.mllp.open_hl7_connection
     python peer.py mllp_send APP_PORT DOWN_PORT   the command that hl7 installs
+    python peer.py serve ENCODING                 hl7.mllp.start_hl7_server; a line for its port, and for each message
     python peer.py parse                          acknowledgements on stdin, `name TAB base64` a line
 
 One JSON object a line on stdout, as tests/interop/README.md says.
@@ -243,10 +244,33 @@ def validated(ack):
     return {"code": ack.msa.msa_1.to_er7(), "id": ack.msa.msa_2.to_er7()}
 
 
+async def serve(encoding):
+    """Acknowledges each message; one without PID-3 by AE."""
+
+    async def connected(reader, writer):
+        try:
+            while not writer.is_closing():
+                received = await reader.readmessage()
+                pid = received.segment("PID")
+                line = {"id": str(received.segment("MSH")(10)), "name": str(pid(5)(1)(1))}
+                print(json.dumps(line), flush=True)
+                writer.writemessage(received.create_ack("AA" if str(pid(3)) else "AE"))
+                await writer.drain()
+        except asyncio.IncompleteReadError:
+            pass  # the bridge has gone
+        writer.close()
+
+    server = await hl7.mllp.start_hl7_server(connected, host="127.0.0.1", port=0, limit=4 * BIG, encoding=encoding)
+    print(json.dumps({"port": server.sockets[0].getsockname()[1]}), flush=True)
+    await server.serve_forever()
+
+
 if __name__ == "__main__":
     mode, *ports = sys.argv[1:]
     if mode == "parse":
         parse()
+    elif mode == "serve":
+        asyncio.run(serve(*ports))
     elif mode == "asyncio":
         asyncio.run(asyncio_client(*map(int, ports)))
     else:

@@ -76,7 +76,7 @@ fn connected(connection: &Connection) -> String {
 
 /// How it failed, in words that can be read out on the phone.
 fn failed(error: &Error) -> String {
-    let what = crate::outbound::destination::with_cause(error);
+    let what = error.with_causes();
     let hint = match error {
         Error::Resolve { .. } => {
             "no address for this name: is it spelled right, and does this machine's DNS know the hospital's names?"

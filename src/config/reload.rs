@@ -2,7 +2,7 @@
 //!
 //! Must not do: the reload itself.
 
-use super::Config;
+use super::{Config, Idempotency};
 use std::sync::Arc;
 
 /// Paths of the keys that differ between two configurations and cannot be changed while running,
@@ -49,10 +49,20 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
         "outbound.allow_remote".into(),
         before.allow_remote == after.allow_remote,
     );
-    for (key, of) in IDEMPOTENCY {
-        let same = before.idempotency.map(of) == after.idempotency.map(of);
-        differs(format!("outbound.idempotency.{key}"), same);
-    }
+    let (before, after) = (before.idempotency, after.idempotency);
+    let same = |of: fn(Idempotency) -> usize| before.map(of) == after.map(of);
+    differs(
+        "outbound.idempotency.window".into(),
+        before.map(|bounds| bounds.window) == after.map(|bounds| bounds.window),
+    );
+    differs(
+        "outbound.idempotency.max_answers".into(),
+        same(|bounds| bounds.max_answers),
+    );
+    differs(
+        "outbound.idempotency.max_bytes".into(),
+        same(|bounds| bounds.max_bytes),
+    );
     differs("admin.bind".into(), old.admin.bind == new.admin.bind);
     differs(
         "limits.max_buffered_bytes".into(),
@@ -70,13 +80,6 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<String> {
     differs("threads".into(), old.threads == new.threads);
     paths
 }
-
-type Bound = fn(super::Idempotency) -> u128;
-const IDEMPOTENCY: [(&str, Bound); 3] = [
-    ("window", |bounds| bounds.window.as_millis()),
-    ("max_answers", |bounds| bounds.max_answers as u128),
-    ("max_bytes", |bounds| bounds.max_bytes as u128),
-];
 
 fn listeners(config: &Config) -> Vec<Arc<str>> {
     let names = config.listeners.iter().map(|one| Arc::clone(&one.name));

@@ -10,7 +10,7 @@ use super::response::Response;
 use crate::config::{Framing, Retry, Transport};
 use crate::envelope::{Envelope, Source};
 use crate::hl7::ack::Fault;
-use crate::runtime::{Alarm, Drain, Phase};
+use crate::runtime::{Alarm, Drain, Phase, backoff};
 use crate::telemetry::ListenerMetrics;
 use crate::telemetry::labels::Attempt;
 use std::sync::Arc;
@@ -277,12 +277,9 @@ fn unreached(reason: Attempt) -> Failure {
     }
 }
 
-/// Exponential, with half of it random, so that connections that failed together do not come back together.
+/// As the back-off has it, or as the app asks for.
 fn wait_before(retry: Retry, attempts: u32, retry_after: Option<Duration>) -> Duration {
-    let doubled = retry.initial.saturating_mul(1 << (attempts - 1).min(20));
-    let wait = doubled.min(retry.max);
-    let jittered = wait.mul_f64(0.5 + 0.5 * fastrand::f64());
-    jittered.max(retry_after.unwrap_or_default())
+    backoff::wait(retry, attempts).max(retry_after.unwrap_or_default())
 }
 
 /// Waits before the next attempt; `false` if the deadline leaves no time for one.

@@ -3,12 +3,17 @@
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
 
 /// Between keep-alive probes, and how many may stay unanswered.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 const PROBES: u32 = 3;
+/// After an error of `accept`.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Listens. Port 0 takes a free one.
 ///
@@ -26,6 +31,26 @@ pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     TcpListener::from_std(socket.into())
+}
+
+/// The next connection, and its permit, which comes first: one that cannot be served stays in the kernel's queue. After an error,
+/// most often that no file descriptor is left, which `failed` is told, there is a pause.
+pub async fn accept(
+    socket: &TcpListener,
+    permits: &Arc<Semaphore>,
+    failed: impl Fn(&io::Error),
+) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    // Never closed.
+    let permit = Arc::clone(permits).acquire_owned().await.ok();
+    loop {
+        match socket.accept().await {
+            Ok((stream, _)) => return (stream, permit),
+            Err(error) => {
+                failed(&error);
+                sleep(PAUSE).await;
+            }
+        }
+    }
 }
 
 /// Sets what a peer's connection needs: an ACK goes out at once, and a peer that is gone is noticed, because gateways and NAT

@@ -300,6 +300,20 @@ impl Error {
         }
     }
 
+    /// With what caused it, in one line. It holds no more of a message than its control ID, and what the server wrote in its place.
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            if !text.ends_with(&cause_text) {
+                text = format!("{text}: {cause_text}");
+            }
+            source = cause.source();
+        }
+        text
+    }
+
     /// Whether the server may have got the message, or a part of it. Where it has not, sending it again duplicates nothing.
     pub fn may_have_arrived(&self) -> bool {
         match self {

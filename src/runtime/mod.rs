@@ -4,6 +4,7 @@
 //! Must not know: MLLP, HL7, HTTP.
 
 pub mod alarm;
+pub mod backoff;
 pub mod buffers;
 pub mod clock;
 pub mod control_ids;

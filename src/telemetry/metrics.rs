@@ -53,6 +53,24 @@ impl<L: Label> Counters<L> {
     }
 }
 
+/// A gauge that is one higher as long as this lives.
+#[derive(Debug)]
+pub struct Raised(IntGauge);
+
+impl Raised {
+    /// One more.
+    pub fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// All metrics of the process.
 #[derive(Debug, Clone)]
 pub struct Metrics {

@@ -11,5 +11,5 @@ pub mod record;
 
 pub use injector::InjectorMetrics;
 pub use labels::Label;
-pub use metrics::{Counters, DestinationMetrics, ListenerMetrics, Metrics, StateMetrics};
+pub use metrics::{Counters, DestinationMetrics, ListenerMetrics, Metrics, Raised, StateMetrics};
 pub use record::ExchangeRecord;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use super::api::Client;
 use super::server::{Act, block};
+use super::support::api::Client;
 use super::*;
 
 fn bridge(server: &Server, connections: usize, timeout: &str) -> Bridge {
@@ -34,7 +34,7 @@ fn a_thousand_messages_of_one_client_arrive_in_order_over_lost_connections() {
     let mut client = Client::connect(api::address(&bridge));
     let ids: Vec<String> = (0..1000).map(|number| format!("N{number}")).collect();
     for id in &ids {
-        client.post(&message(id, "")).expect_code("AA");
+        client.post(message(id, "")).expect_code("AA");
     }
     let arrived: Vec<String> = server
         .messages()

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::api::try_post;
 use super::server::{Answer, block};
+use super::support::api::try_post;
 use super::*;
 
 fn config(server: &Server, state: Option<&TempDir>) -> String {

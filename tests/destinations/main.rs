@@ -14,7 +14,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod api;
 mod crowd;
 mod hostile;
 mod keys;
@@ -23,8 +22,8 @@ mod rows;
 mod server;
 mod tls;
 
-use api::post;
 use server::Server;
+use support::api::{self, post};
 use support::bridge::Bridge;
 
 /// A message with this control ID, whose MSH-15 and MSH-16 are these.

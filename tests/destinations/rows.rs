@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use super::api::{Api, Client};
 use super::server::{Act, block};
+use super::support::api::{Api, Client};
 use super::*;
 
 const ECHO: fn(&[u8]) -> server::Answer = |message| Some(block(&ack("AA", &control_id(message))));

@@ -1,7 +1,7 @@
 //! Other people's MLLP servers: the bridge sends to them by its API, and what they read and answer is asserted.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::peers::Peer;
+use crate::support::api::{self, Client};
 use crate::support::bridge::Bridge;
 
 /// For one message to be read.
@@ -85,43 +86,14 @@ fn bridge(server: &Server) -> (Bridge, SocketAddr) {
          destinations: [{{name: ehr, address: '127.0.0.1:{}'}}]\n",
         server.port
     ));
-    let line = bridge.wait_for_log("taking messages to send");
-    let address = line.json.expect("JSON")["address"]
-        .as_str()
-        .expect("an address")
-        .to_owned();
-    (bridge, address.parse().expect("an address"))
+    let address = api::address(&bridge);
+    (bridge, address)
 }
 
 fn message(control_id: &str, charset: &str, name: &str, pid3: &str) -> String {
     format!(
         "MSH|^~\\&|BRIDGE|CLOUD|EHR|GENHOSP|20261122101500+0100||ADT^A01^ADT_A01|{control_id}|P|2.5.1||||||{charset}\r\
          EVN|A01|20261122101459\rPID|1||{pid3}||{name}^ERIKA||19700131|F\rPV1|1|I|WARD4^101^B\r"
-    )
-}
-
-/// Status, and the body.
-#[track_caller]
-fn post(api: SocketAddr, message: &[u8]) -> (u16, Value) {
-    let mut stream = TcpStream::connect(api).expect("the API");
-    let head = format!(
-        "POST /v1/destinations/ehr/messages HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
-         Content-Type: application/hl7-v2\r\nContent-Length: {}\r\n\r\n",
-        message.len()
-    );
-    stream
-        .write_all(&[head.as_bytes(), message].concat())
-        .expect("sent");
-    let mut response = String::new();
-    stream.read_to_string(&mut response).expect("a response");
-    let (head, body) = response.split_once("\r\n\r\n").expect("a head");
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok());
-    (
-        status.expect("a status"),
-        serde_json::from_str(body).expect("JSON"),
     )
 }
 
@@ -135,7 +107,8 @@ fn exchange(
     name: &str,
     expected: (u16, &str),
 ) {
-    let (status, body) = post(api, bytes);
+    let answer = Client::connect(api).post(bytes);
+    let (status, body) = (answer.status, answer.body);
     let code = body["code"].as_str().unwrap_or_default();
     assert_eq!((status, code), expected, "{id}: {body}");
     assert_eq!(body["control_id"], id);

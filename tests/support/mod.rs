@@ -1,4 +1,4 @@
-//! Tools of the integration tests: the real binary ([`bridge`]), a sender ([`peer`]), an app ([`app`]) and messages
+//! Tools of the integration tests: the real binary ([`bridge`]), a sender ([`peer`]), a client of the API ([`api`]), an app ([`app`]) and messages
 //! ([`messages`]). They are themselves tested in `tests/support_selftest.rs`.
 //!
 //! Ports are always 0, waits are for events and end with a report of what was seen instead, and the limit of a wait
@@ -16,6 +16,7 @@
     reason = "blocking threads without a runtime: std's clock is theirs"
 )]
 
+pub mod api;
 pub mod api_server;
 pub mod app;
 pub mod bridge;

@@ -1,7 +1,7 @@
 //! Sends: so many connections at once, each with one message under way, all of them drawing from one list at one pace.
 
 use super::plan::{Entry, Plan};
-use super::tally::{Outcome, Tally, causes};
+use super::tally::{Outcome, Tally};
 use crate::net::tls;
 use crate::outbound::{Answer, Block, Connection, Error, Kind, Options};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -172,7 +172,7 @@ async fn worker(shared: Arc<Shared>) {
             && error.kind() == Kind::Unreachable
         {
             // The other connections, if there are any, carry the rest.
-            shared.tally().unreachable = Some(causes(error));
+            shared.tally().unreachable = Some(error.with_causes());
             return;
         }
     }

@@ -97,7 +97,7 @@ impl Outcome {
                 .map(|fault| fault.to_string())
                 .unwrap_or_default(),
             Self::Unanswered => String::new(),
-            Self::Failed(error) => causes(error),
+            Self::Failed(error) => error.with_causes(),
         }
     }
 
@@ -108,17 +108,6 @@ impl Outcome {
             Self::Unanswered | Self::Failed(_) => None,
         }
     }
-}
-
-/// An error with what caused it, in one line.
-pub(super) fn causes(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 impl Tally {

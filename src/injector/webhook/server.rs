@@ -4,15 +4,15 @@
 //! this replica is not ready. Then idle connections are closed, and what is being reviewed is finished.
 
 use crate::injector::certs::Serving;
+use crate::net::socket;
 use crate::runtime::Drain;
-use crate::telemetry::InjectorMetrics;
 use crate::telemetry::log::Throttle;
+use crate::telemetry::{InjectorMetrics, Raised};
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use prometheus::IntGauge;
 use rustls::ServerConfig;
 use rustls::server::NoServerSessionStorage;
 use std::io;
@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
 /// TLS, and then the first request's head: a client that connects has something to ask.
@@ -33,9 +33,6 @@ const FIRST: Duration = Duration::from_secs(5);
 /// Between two requests. The API server itself closes what is idle for 90 s, and must be the first to: a connection that
 /// is closed under a request costs a pod.
 const IDLE: Duration = Duration::from_secs(100);
-
-/// After an error of `accept`: most often no file descriptor is left.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// A bound webhook.
 pub struct Server {
@@ -116,21 +113,13 @@ impl Server {
         }
     }
 
-    /// The permit comes first, so that a connection that cannot be served stays in the backlog.
     async fn accept(&self) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-        // Never closed.
-        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
-        loop {
-            match self.socket.accept().await {
-                Ok((stream, _)) => return (stream, permit),
-                Err(error) => {
-                    if let Some(suppressed) = self.throttle.pass(Instant::now()) {
-                        tracing::warn!(%error, suppressed, "cannot accept a connection");
-                    }
-                    sleep(PAUSE).await;
-                }
+        let failed = |error: &io::Error| {
+            if let Some(suppressed) = self.throttle.pass(Instant::now()) {
+                tracing::warn!(%error, suppressed, "cannot accept a connection");
             }
-        }
+        };
+        socket::accept(&self.socket, &self.permits, failed).await
     }
 
     fn connection(
@@ -143,8 +132,7 @@ impl Server {
         let (open, throttle) = (self.metrics.open.clone(), Arc::clone(&self.throttle));
         async move {
             let _permit = permit;
-            open.inc();
-            let _open = Open(open);
+            let _open = Raised::new(&open);
             let _ = stream.set_nodelay(true);
             let start = Instant::now();
             match timeout(FIRST, tls.accept(stream)).await {
@@ -160,15 +148,6 @@ impl Server {
                 Err(_) => tracing::debug!("a client took too long over TLS"),
             }
         }
-    }
-}
-
-/// One connection less, however it ends.
-struct Open(IntGauge);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.dec();
     }
 }
 

@@ -78,6 +78,47 @@ pub struct Parts {
     pub drain: Drain,
 }
 
+/// What a path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resource<'p> {
+    /// `/openapi.json`
+    Description,
+    /// `/v1/destinations`
+    Destinations,
+    /// `/v1/destinations/{name}`
+    Destination(&'p str),
+    /// `/v1/destinations/{name}/messages`
+    Messages(&'p str),
+}
+
+impl<'p> Resource<'p> {
+    fn of(path: &'p str) -> Option<Self> {
+        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        match parts[..] {
+            ["openapi.json"] => Some(Self::Description),
+            ["v1", "destinations"] => Some(Self::Destinations),
+            ["v1", "destinations", name] => Some(Self::Destination(name)),
+            ["v1", "destinations", name, "messages"] => Some(Self::Messages(name)),
+            _ => None,
+        }
+    }
+
+    /// The method that it takes, HEAD aside.
+    fn method(self) -> &'static str {
+        match self {
+            Self::Description | Self::Destinations | Self::Destination(_) => "GET",
+            Self::Messages(_) => "POST",
+        }
+    }
+
+    fn destination(self) -> Option<&'p str> {
+        match self {
+            Self::Destination(name) | Self::Messages(name) => Some(name),
+            Self::Description | Self::Destinations => None,
+        }
+    }
+}
+
 /// One more under way, until it is dropped.
 struct UnderWay<'a>(&'a watch::Sender<usize>);
 
@@ -132,50 +173,53 @@ impl Api {
     /// The answer to a request.
     async fn answer(self: Arc<Self>, request: hyper::Request<Incoming>) -> Answered {
         let path = request.uri().path().to_owned();
-        let mut parts = path.trim_start_matches('/').split('/');
-        let parts = [
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-        ];
-        let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
-        let name = parts[2];
-        let result = match (self.check_host(request.headers()), parts) {
-            (Err(refused), _) => Err(refused),
-            (Ok(()), [Some("openapi.json"), None, ..]) if is_get => {
-                let document = openapi::document();
-                Ok(answer::json(StatusCode::OK, "application/json", &document))
+        let resource = Resource::of(&path);
+        let result = match self.check(&request, resource) {
+            Err(refused) => Err(refused),
+            Ok(Resource::Description) => Ok(found(&openapi::document())),
+            Ok(Resource::Destinations) => {
+                let destinations = self.destinations.iter().map(status).collect();
+                Ok(found(&Statuses { destinations }))
             }
-            (Ok(()), [Some("v1"), Some("destinations"), None, ..]) if is_get => Ok(self.statuses()),
-            (Ok(()), [Some("v1"), Some("destinations"), Some(name), None, _]) if is_get => self
-                .find(name)
-                .map(|one| answer::json(StatusCode::OK, "application/json", &status(one))),
-            (
-                Ok(()),
-                [
-                    Some("v1"),
-                    Some("destinations"),
-                    Some(_),
-                    Some("messages"),
-                    None,
-                ],
-            ) if request.method() == Method::POST => {
-                let name = name.unwrap_or_default().to_owned();
-                Arc::clone(&self).send(&name, request).await
-            }
-            (Ok(()), parts) => Err(misguided(&parts)),
+            Ok(Resource::Destination(name)) => self.find(name).map(|one| found(&status(one))),
+            Ok(Resource::Messages(name)) => Arc::clone(&self).send(name, request).await,
         };
-        result.unwrap_or_else(|refused| self.refuse(&refused, name))
+        result.unwrap_or_else(|refused| self.refuse(&refused, resource))
     }
 
-    fn refuse(&self, refused: &Refused, name: Option<&str>) -> Answered {
+    /// Whether the request may be made, and to what.
+    fn check<'p>(
+        &self,
+        request: &hyper::Request<Incoming>,
+        resource: Option<Resource<'p>>,
+    ) -> Result<Resource<'p>, Refused> {
+        self.check_host(request.headers())?;
+        let resource = resource.ok_or_else(|| {
+            Refused::new(
+                Kind::NoSuchResource,
+                "the API's paths begin with /v1/destinations",
+            )
+        })?;
+        let allow = resource.method();
+        let asked = match *request.method() {
+            Method::HEAD => &Method::GET,
+            ref method => method,
+        };
+        if asked.as_str() == allow {
+            return Ok(resource);
+        }
+        let mut refused = Refused::new(Kind::MethodNotAllowed, format!("this path takes {allow}"));
+        refused.allow = Some(allow);
+        Err(refused)
+    }
+
+    fn refuse(&self, refused: &Refused, resource: Option<Resource<'_>>) -> Answered {
         if let Some(unsent) = refused.kind.unsent() {
             self.unsent.of(unsent).inc();
             tracing::debug!(reason = unsent.label(), "a request to send was refused");
         }
         // Only a name that the configuration has is repeated.
+        let name = resource.and_then(Resource::destination);
         let known = name.and_then(|name| self.find(name).ok());
         answer::refused(refused, known.map(|destination| &*destination.name))
     }
@@ -188,15 +232,6 @@ impl Api {
                 "the configuration has no destination with this name",
             )
         })
-    }
-
-    fn statuses(&self) -> Answered {
-        let destinations = self.destinations.iter().map(status).collect();
-        answer::json(
-            StatusCode::OK,
-            "application/json",
-            &Statuses { destinations },
-        )
     }
 
     /// A web page that a browser on this machine shows may resolve its own name to this machine: `Host` is that name then. Addresses,
@@ -273,33 +308,12 @@ impl Api {
     }
 }
 
+fn found(body: &impl serde::Serialize) -> Answered {
+    answer::json(StatusCode::OK, "application/json", body)
+}
+
 fn status(destination: &Arc<Destination>) -> Status<'_> {
     let sending = destination.sending();
     let address = sending.link.addresses.first().cloned().unwrap_or_default();
     Status::new(&destination.name, address, destination.snapshot())
-}
-
-/// A path that there is not, or one that knows other methods.
-fn misguided(parts: &[Option<&str>; 5]) -> Refused {
-    let allow = match parts {
-        [Some("openapi.json"), None, ..]
-        | [Some("v1"), Some("destinations"), None, ..]
-        | [Some("v1"), Some("destinations"), Some(_), None, _] => "GET",
-        [
-            Some("v1"),
-            Some("destinations"),
-            Some(_),
-            Some("messages"),
-            None,
-        ] => "POST",
-        _ => {
-            return Refused::new(
-                Kind::NoSuchResource,
-                "the API's paths begin with /v1/destinations",
-            );
-        }
-    };
-    let mut refused = Refused::new(Kind::MethodNotAllowed, format!("this path takes {allow}"));
-    refused.allow = Some(allow);
-    refused
 }

@@ -3,7 +3,7 @@
 
 use super::problem::Kind;
 use crate::outbound::answer::{Answer, Code};
-use crate::outbound::destination::{Exchanged, Failure, with_cause};
+use crate::outbound::destination::{Exchanged, Failure};
 use crate::outbound::fill::Filled;
 use crate::telemetry::labels::Sent;
 use serde::{Deserialize, Serialize};
@@ -129,7 +129,7 @@ impl Report {
     fn failed(&mut self, failure: &Failure) -> Sent {
         self.may_have_arrived = failure.may_have_arrived();
         self.detail = match failure {
-            Failure::Failed(error) => with_cause(error),
+            Failure::Failed(error) => error.with_causes(),
             other => other.to_string(),
         };
         // At least a second: the header has no fractions.

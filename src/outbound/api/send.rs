@@ -9,7 +9,7 @@ use crate::outbound::client::control_id;
 use crate::outbound::destination::is_outstanding;
 use crate::outbound::expect::Next;
 use crate::outbound::fill::{Filled, Values, fill};
-use crate::outbound::idempotency::{Begun, Entry};
+use crate::outbound::idempotency::{Attempt, Begun, Entry};
 use crate::outbound::{Block, Destination, Failure};
 use crate::runtime::buffers::Reserved;
 use crate::runtime::{Alarm, Clock};
@@ -72,78 +72,74 @@ impl Api {
         message: Message,
         key: Option<Vec<u8>>,
     ) -> Result<Reported, Refused> {
+        let reported = |report, replayed| Ok(Reported { report, replayed });
+        let refused = |kind, detail: &str| Err(Refused::new(kind, detail));
         let Some(key) = key else {
-            let report = self.deliver(destination, message, None).await?;
-            return Ok(Reported {
-                report,
-                replayed: false,
-            });
+            return reported(self.deliver(destination, message, None).await?, false);
         };
         let request = Request::of(&[&message.bytes]);
-        let refused = |kind, detail: &str| Err(Refused::new(kind, detail));
-        match self.keys.enter(&destination.name, &key, request).await {
-            Entry::Send(attempt) => {
-                let report = self.deliver(destination, message, Some(attempt)).await?;
-                Ok(Reported {
-                    report,
-                    replayed: false,
-                })
-            }
+        let attempt = match self.keys.enter(&destination.name, &key, request).await {
+            Entry::Send(attempt) => attempt,
             Entry::Again(sent) => {
                 let stored = sent.answer.as_deref().map(serde_json::from_slice);
                 let Some(Ok(report)) = stored else {
                     return unknown();
                 };
                 destination.metrics.replayed.inc();
-                Ok(Reported {
-                    report,
-                    replayed: true,
-                })
+                return reported(report, true);
             }
-            Entry::Unknown => unknown(),
-            Entry::Reused => refused(
-                Kind::IdempotencyKeyReused,
-                "another message was sent with this key; a new message needs a new key",
-            ),
-            Entry::Off => refused(Kind::BadIdempotencyKey, "no keys are kept"),
-        }
+            Entry::Unknown => return unknown(),
+            Entry::Reused => {
+                let detail =
+                    "another message was sent with this key; a new message needs a new key";
+                return refused(Kind::IdempotencyKeyReused, detail);
+            }
+            Entry::Off => return refused(Kind::BadIdempotencyKey, "no keys are kept"),
+        };
+        reported(
+            self.deliver(destination, message, Some(attempt)).await?,
+            false,
+        )
     }
 
     async fn deliver(
         &self,
         destination: &Destination,
         message: Message,
-        attempt: Option<crate::outbound::idempotency::Attempt<'_>>,
+        attempt: Option<Attempt<'_>>,
     ) -> Result<Report, Refused> {
         let began = Instant::now();
-        let mut record = Record {
-            metrics: &destination.metrics,
-            sent: Sent::Failed,
-        };
         let asked = asked(destination, &message.bytes);
+        let unframable = |report: Report| {
+            destination.metrics.messages.of(Sent::Unframable).inc();
+            Ok(report)
+        };
         let (bytes, filled) = match self.filled(destination, message.bytes) {
             Ok(filled) => filled,
             Err(detail) => {
                 let mut report = Report::of(&[], Vec::new(), message.warnings);
-                record.sent = report.refuse(Sent::Unframable, detail);
-                return Ok(report);
+                report.refuse(Sent::Unframable, detail);
+                return unframable(report);
             }
         };
-        let mut report = Report::of(&control_id(&bytes), filled, message.warnings);
         let block = match destination.block(&bytes) {
             Ok(block) => block,
             Err(error) => {
-                record.sent = report.settle(Err(Failure::Failed(error)), began.elapsed());
-                return Ok(report);
+                let mut report = Report::of(&control_id(&bytes), filled, message.warnings);
+                report.settle(Err(Failure::Failed(error)), began.elapsed());
+                return unframable(report);
             }
         };
         drop(bytes);
         if block.control_id().is_empty() {
-            // It reached no destination.
-            std::mem::forget(record);
             let detail = "MSH-10 is empty, and its acknowledgement could not be known (destinations[].fill.control_id fills it in)";
             return Err(Refused::new(Kind::NoControlId, detail));
         }
+        let mut report = Report::of(block.control_id(), filled, message.warnings);
+        let mut record = Record {
+            metrics: &destination.metrics,
+            sent: Sent::Failed,
+        };
         let mut alarm = Alarm::default();
         let begun = match attempt {
             None => None,
@@ -192,22 +188,24 @@ impl Api {
             let detail = "an answer with this control ID is awaited, or was a short time ago, for another message";
             return report.refuse(Sent::ControlIdInUse, detail);
         };
-        let result = destination.exchange(block).await;
-        match &result {
-            Ok(exchanged) if is_outstanding(exchanged.answer.as_ref()) => {}
-            Err(failure) if !failure.may_have_arrived() => {
-                expected.nothing_sent();
+        let exchanged = match destination.exchange(block).await {
+            Ok(exchanged) if is_outstanding(exchanged.answer.as_ref()) => exchanged,
+            result => {
+                if matches!(&result, Err(failure) if !failure.may_have_arrived()) {
+                    expected.nothing_sent();
+                }
                 return report.settle(result, began.elapsed());
             }
-            _ => return report.settle(result, began.elapsed()),
-        }
-        let sent = result.as_ref().map_or(began, |exchanged| exchanged.began);
+        };
         let (until, wait) = match block.elsewhere() {
             Next::May => (Instant::now() + sending.quiet, sending.quiet),
-            Next::Must | Next::Nothing => (sent + sending.ack_timeout, sending.ack_timeout),
+            Next::Must | Next::Nothing => {
+                let wait = sending.ack_timeout;
+                (exchanged.began + wait, wait)
+            }
         };
         let answer = expected.answer_by(until).await;
-        let result = destination.answered_elsewhere(block, result, answer, wait);
+        let result = destination.answered_elsewhere(block, exchanged, answer, wait);
         report.settle(result, began.elapsed())
     }
 

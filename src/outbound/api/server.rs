@@ -14,14 +14,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 /// Between two requests, and for a request's head. Clients keep unused connections for shorter.
 const IDLE: Duration = Duration::from_secs(300);
-/// After an error of `accept`: most often no file descriptor is left.
-const PAUSE: Duration = Duration::from_millis(100);
 const BACKLOG: u32 = 1024;
 
 /// A bound API.
@@ -81,27 +79,19 @@ impl Server {
         }
     }
 
-    /// The permit comes first, so that a connection that cannot be served stays in the backlog.
-    async fn accept(&self) -> (TcpStream, Option<tokio::sync::OwnedSemaphorePermit>) {
-        // Never closed.
-        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
-        loop {
-            match self.socket.accept().await {
-                Ok((stream, _)) => return (stream, permit),
-                Err(error) => {
-                    if let Some(suppressed) = self.throttle.pass(Instant::now()) {
-                        tracing::warn!(%error, suppressed, "cannot accept a connection");
-                    }
-                    sleep(PAUSE).await;
-                }
+    async fn accept(&self) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+        let failed = |error: &io::Error| {
+            if let Some(suppressed) = self.throttle.pass(Instant::now()) {
+                tracing::warn!(%error, suppressed, "cannot accept a connection");
             }
-        }
+        };
+        socket::accept(&self.socket, &self.permits, failed).await
     }
 }
 
 /// One connection, request after request.
 async fn connection(
-    (stream, _permit): (TcpStream, Option<tokio::sync::OwnedSemaphorePermit>),
+    (stream, _permit): (TcpStream, Option<OwnedSemaphorePermit>),
     api: Arc<Api>,
     drain: Drain,
 ) {

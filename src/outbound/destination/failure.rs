@@ -53,18 +53,3 @@ impl Failure {
         matches!(self, Self::Failed(error) if error.may_have_arrived())
     }
 }
-
-/// An error and what caused it, in one line. It holds no more of a message than its control ID.
-pub(crate) fn with_cause(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
-}

@@ -17,7 +17,6 @@ mod pool;
 mod status;
 
 pub use failure::Failure;
-pub(crate) use failure::with_cause;
 pub use status::{Snapshot, State};
 
 use super::answer::{Answer, Code};
@@ -28,7 +27,7 @@ use crate::config::{self, Sending};
 use crate::net::tls;
 use crate::telemetry::labels::{AckLabel, Connect, LinkClosed};
 use crate::telemetry::log::Throttle;
-use crate::telemetry::{DestinationMetrics, Metrics};
+use crate::telemetry::{DestinationMetrics, Metrics, Raised};
 use arc_swap::ArcSwap;
 use pool::{Linked, Pool};
 use status::Status;
@@ -154,7 +153,7 @@ impl Destination {
         }
         if !same_link {
             self.status.forget_failures();
-            self.pool.close(LinkClosed::Reload, |_| true);
+            self.pool.clear(LinkClosed::Reload);
         }
     }
 
@@ -172,8 +171,7 @@ impl Destination {
     /// Why there is none.
     pub async fn exchange(&self, block: &Block) -> Result<Exchanged, Failure> {
         let _permit = self.permit().await?;
-        self.metrics.in_flight.inc();
-        let _in_flight = scopeguard(&self.metrics);
+        let _in_flight = Raised::new(&self.metrics.in_flight);
         let live = self.live.load_full();
         // What became of it the first time: where the second comes to nothing, it may have arrived all the same.
         let mut lost: Option<Error> = None;
@@ -226,11 +224,10 @@ impl Destination {
     pub fn answered_elsewhere(
         &self,
         block: &Block,
-        before: Result<Exchanged, Failure>,
+        mut exchanged: Exchanged,
         answer: Option<Vec<u8>>,
         after: Duration,
     ) -> Result<Exchanged, Failure> {
-        let mut exchanged = before?;
         let read = match answer {
             // Where only errors are told, silence is a yes.
             None if block.elsewhere() == Next::May => return Ok(exchanged),
@@ -306,7 +303,7 @@ impl Destination {
         let wait = self.status.unreachable(live.sending.reconnect, &error);
         self.metrics.up.set(0);
         if let Some(suppressed) = self.log.pass(Instant::now()) {
-            let reason = with_cause(&error);
+            let reason = error.with_causes();
             tracing::warn!(destination = %self.name, %reason, again_in = ?wait, suppressed, "the destination cannot be reached");
         }
         Err(error.into())
@@ -392,17 +389,6 @@ impl Live {
             sending,
         }
     }
-}
-
-/// One message less in flight, however it ends.
-fn scopeguard(metrics: &DestinationMetrics) -> impl Drop + '_ {
-    struct InFlight<'a>(&'a DestinationMetrics);
-    impl Drop for InFlight<'_> {
-        fn drop(&mut self) {
-            self.0.in_flight.dec();
-        }
-    }
-    InFlight(metrics)
 }
 
 /// What a server that knows messages that come twice may get again: its acknowledgement was lost on the way.

@@ -3,8 +3,8 @@
 use super::super::answer::Answer;
 use super::super::client::{Block, Connection, Options};
 use super::super::error::Error;
-use crate::telemetry::DestinationMetrics;
 use crate::telemetry::labels::LinkClosed;
+use crate::telemetry::{DestinationMetrics, Raised};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -15,17 +15,7 @@ pub(super) struct Linked {
     connection: Connection,
     generation: u64,
     since: Instant,
-    open: Open,
-}
-
-/// One open connection less, however it ends.
-#[derive(Debug)]
-struct Open(prometheus::IntGauge);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
+    open: Raised,
 }
 
 /// Those that wait; the one that was used last is used first.
@@ -70,12 +60,11 @@ impl Pool {
 
     /// Counts a new connection.
     pub(super) fn link(&self, connection: Connection, generation: u64) -> Linked {
-        self.metrics.open.inc();
         Linked {
             connection,
             generation,
             since: Instant::now(),
-            open: Open(self.metrics.open.clone()),
+            open: Raised::new(&self.metrics.open),
         }
     }
 
@@ -113,15 +102,10 @@ impl Pool {
         });
     }
 
-    /// Closes those that wait and are meant.
-    pub(super) fn close(&self, reason: LinkClosed, is_meant: impl Fn(&Linked) -> bool) {
-        self.lock().retain(|linked| {
-            let stays = !is_meant(linked);
-            if !stays {
-                self.metrics.closed.of(reason).inc();
-            }
-            stays
-        });
+    /// Closes all that wait.
+    pub(super) fn clear(&self, reason: LinkClosed) {
+        let closed = std::mem::take(&mut *self.lock());
+        self.metrics.closed.of(reason).inc_by(closed.len() as u64);
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use super::super::error::{Error, Kind};
 use crate::config::Retry;
+use crate::runtime::backoff;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -85,10 +86,8 @@ impl Status {
     pub(super) fn unreachable(&self, retry: Retry, error: &Error) -> Duration {
         self.reachable.store(false, Relaxed);
         let mut known = self.lock();
-        let doubled = retry.initial.saturating_mul(1 << known.failures.min(20));
-        // Half of it random: those that lost their connection together do not come back together.
-        let wait = doubled.min(retry.max).mul_f64(0.5 + 0.5 * fastrand::f64());
         known.failures = known.failures.saturating_add(1);
+        let wait = backoff::wait(retry, known.failures);
         let why = match error {
             Error::Resolve { .. } => "its name does not resolve",
             Error::ConnectTimeout { .. } => "nothing answers",

@@ -1,6 +1,6 @@
 //! The rules of the way out: the API, and each destination.
 
-use super::listener::{KEEPALIVE, Keys, framing, is_name, ordered};
+use super::listener::{KEEPALIVE, Keys, check_name, framing, ordered};
 use super::{between, positive, size};
 use crate::config::parse::error::{Problems, shown};
 use crate::config::parse::units::{HostPort, IpText, OrOff, Period, Text};
@@ -101,13 +101,7 @@ fn destination(
 ) -> Destination {
     let name = match raw.name {
         Some(Text(name)) => {
-            if !is_name(&name) {
-                let rule = "lower-case letters, digits, . _ and -, at most 63, starting and ending with a letter or digit";
-                problems.add(
-                    &keys.of("name"),
-                    format!("{}: expected {rule}", shown(&name)),
-                );
-            }
+            check_name(keys, &name, problems);
             name
         }
         None => {

@@ -46,14 +46,7 @@ pub(super) fn check(
     let keys = &Keys { base };
     let name = match raw.name {
         Some(Text(name)) => {
-            if !is_name(&name) {
-                let rule = "lower-case letters, digits, . _ and -, at most 63, \
-                            starting and ending with a letter or digit";
-                problems.add(
-                    &keys.of("name"),
-                    format!("{}: expected {rule}", shown(&name)),
-                );
-            }
+            check_name(keys, &name, problems);
             name
         }
         None => {
@@ -92,8 +85,20 @@ pub(super) fn check(
     }
 }
 
+/// The name of a listener or a destination.
+pub(super) fn check_name(keys: &Keys, name: &str, problems: &mut Problems) {
+    if !is_name(name) {
+        let rule = "lower-case letters, digits, . _ and -, at most 63, \
+                    starting and ending with a letter or digit";
+        problems.add(
+            &keys.of("name"),
+            format!("{}: expected {rule}", shown(name)),
+        );
+    }
+}
+
 /// Fit for a metric label and for one piece of a URI's path.
-pub(super) fn is_name(name: &str) -> bool {
+fn is_name(name: &str) -> bool {
     let edge = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let inner = |b: u8| edge(&b) || matches!(b, b'_' | b'.' | b'-');
     name.len() <= LONGEST_NAME

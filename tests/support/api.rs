@@ -1,4 +1,4 @@
-//! Requests to the API.
+//! A client of the API by which messages are sent.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -6,23 +6,25 @@ use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-use super::Bridge;
+use super::bridge::Bridge;
 
 /// A response.
 #[derive(Debug)]
-pub(crate) struct Api {
-    pub(crate) status: u16,
+pub struct Api {
+    /// Of HTTP.
+    pub status: u16,
     /// Null where it is not JSON.
-    pub(crate) body: Value,
-    pub(crate) bytes: Vec<u8>,
+    pub body: Value,
+    /// The body.
+    pub bytes: Vec<u8>,
     /// By names in lower case.
-    pub(crate) headers: HashMap<String, String>,
+    pub headers: HashMap<String, String>,
 }
 
 impl Api {
     /// Fails unless it is this problem.
     #[track_caller]
-    pub(crate) fn expect_problem(&self, status: u16, slug: &str, may_have_arrived: bool) {
+    pub fn expect_problem(&self, status: u16, slug: &str, may_have_arrived: bool) {
         let kind = format!("urn:mllp-bridge:problem:{slug}");
         let expected = (status, kind.as_str(), Some(may_have_arrived));
         let seen = (
@@ -35,7 +37,7 @@ impl Api {
 
     /// Fails unless it is an acknowledgement with this code.
     #[track_caller]
-    pub(crate) fn expect_code(&self, code: &str) {
+    pub fn expect_code(&self, code: &str) {
         assert_eq!(
             (self.status, self.body["code"].as_str()),
             (200, Some(code)),
@@ -47,7 +49,7 @@ impl Api {
 
 /// Where the API listens.
 #[track_caller]
-pub(crate) fn address(bridge: &Bridge) -> SocketAddr {
+pub fn address(bridge: &Bridge) -> SocketAddr {
     let line = bridge.wait_for_log("taking messages to send");
     let json = line.json.expect("a log in JSON");
     json["address"]
@@ -58,12 +60,13 @@ pub(crate) fn address(bridge: &Bridge) -> SocketAddr {
 }
 
 /// A client that keeps its connection.
-pub(crate) struct Client {
+pub struct Client {
     stream: BufReader<TcpStream>,
 }
 
 impl Client {
-    pub(crate) fn connect(address: SocketAddr) -> Self {
+    /// Connects.
+    pub fn connect(address: SocketAddr) -> Self {
         Self::try_connect(address).expect("a connection")
     }
 
@@ -77,22 +80,23 @@ impl Client {
 
     /// POSTs a message to the destination `ehr`.
     #[track_caller]
-    pub(crate) fn post(&mut self, message: &str) -> Api {
-        self.try_post(message, None).expect("a response in JSON")
+    pub fn post(&mut self, message: impl AsRef<[u8]>) -> Api {
+        self.try_post(message.as_ref(), None)
+            .expect("a response in JSON")
     }
 
-    fn try_post(&mut self, message: &str, key: Option<&str>) -> Option<Api> {
+    fn try_post(&mut self, message: &[u8], key: Option<&str>) -> Option<Api> {
         let key = key
             .map(|key| format!("Idempotency-Key: {key}\r\n"))
             .unwrap_or_default();
         let head = format!(
             "POST /v1/destinations/ehr/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/hl7-v2\r\n{key}"
         );
-        self.request(&head, message.as_bytes())
+        self.request(&head, message)
     }
 
     /// Sends a request whose head, without its length and its end, is this.
-    pub(crate) fn request(&mut self, head: &str, body: &[u8]) -> Option<Api> {
+    pub fn request(&mut self, head: &str, body: &[u8]) -> Option<Api> {
         let mut request = format!("{head}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
         request.extend_from_slice(body);
         self.stream.get_mut().write_all(&request).ok()?;
@@ -100,7 +104,7 @@ impl Client {
     }
 
     /// The next response.
-    pub(crate) fn response(&mut self) -> Option<Api> {
+    pub fn response(&mut self) -> Option<Api> {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
             if self.stream.read_line(&mut head).ok()? == 0 {
@@ -124,12 +128,12 @@ impl Client {
 }
 
 /// POSTs a message to the destination `ehr`. `None`: the connection ended without a response.
-pub(crate) fn try_post(address: SocketAddr, message: &str, key: Option<&str>) -> Option<Api> {
-    Client::try_connect(address)?.try_post(message, key)
+pub fn try_post(address: SocketAddr, message: &str, key: Option<&str>) -> Option<Api> {
+    Client::try_connect(address)?.try_post(message.as_bytes(), key)
 }
 
 /// The same, where there is a response.
 #[track_caller]
-pub(crate) fn post(address: SocketAddr, message: &str) -> Api {
+pub fn post(address: SocketAddr, message: &str) -> Api {
     try_post(address, message, None).expect("a response in JSON")
 }

@@ -211,19 +211,18 @@ pub struct Envelope<'a> {
     shape: Shape,
     /// For the message's bytes.
     text: Text,
-    stage: Stage<'a>,
+    stage: Stage,
+    /// Of the segments, once they are begun.
+    walker: Option<Walker<'a>>,
 }
 
-#[derive(Debug, Clone)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "lives on the stack of one exchange"
-)]
-enum Stage<'a> {
+/// What is written next.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
     Attributes,
     Raw { at: usize },
     Middle,
-    Segments(Walker<'a>),
+    Segments,
     Tail,
     Done,
 }
@@ -236,6 +235,7 @@ impl<'a> Envelope<'a> {
             shape,
             text: Text::new(source.reading.charset),
             stage: Stage::Attributes,
+            walker: None,
         }
     }
 
@@ -243,15 +243,16 @@ impl<'a> Envelope<'a> {
     /// is whole: then `true`.
     pub fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> bool {
         loop {
-            let next = match &mut self.stage {
+            self.stage = match self.stage {
                 Stage::Attributes => self.attributes(out),
-                Stage::Raw { at } => {
-                    let at = *at;
-                    self.raw(out, at)
-                }
+                Stage::Raw { at } => self.raw(out, at),
                 Stage::Middle => self.middle(out),
-                Stage::Segments(walker) => {
-                    if !walker.fill(out, limit) {
+                Stage::Segments => {
+                    if self
+                        .walker
+                        .as_mut()
+                        .is_some_and(|walker| !walker.fill(out, limit))
+                    {
                         return false;
                     }
                     out.push(b']');
@@ -260,7 +261,6 @@ impl<'a> Envelope<'a> {
                 Stage::Tail => self.tail(out),
                 Stage::Done => return true,
             };
-            self.stage = next;
             if out.len() >= limit && !matches!(self.stage, Stage::Done) {
                 return false;
             }
@@ -275,7 +275,7 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    fn attributes(&self, out: &mut Vec<u8>) -> Stage<'a> {
+    fn attributes(&self, out: &mut Vec<u8>) -> Stage {
         let source = &self.source;
         let text = self.header_text();
         if self.shape.structured {
@@ -311,7 +311,7 @@ impl<'a> Envelope<'a> {
         Stage::Raw { at: 0 }
     }
 
-    fn raw(&self, out: &mut Vec<u8>, at: usize) -> Stage<'a> {
+    fn raw(&self, out: &mut Vec<u8>, at: usize) -> Stage {
         let as_bytes = self.source.reading.needs_bytes;
         let message = if as_bytes {
             self.source.bytes
@@ -331,7 +331,7 @@ impl<'a> Envelope<'a> {
         Stage::Middle
     }
 
-    fn middle(&self, out: &mut Vec<u8>) -> Stage<'a> {
+    fn middle(&mut self, out: &mut Vec<u8>) -> Stage {
         let header = self.source.header;
         out.extend_from_slice(b"\"charset\":\"");
         out.extend_from_slice(self.source.reading.charset.name().as_bytes());
@@ -358,10 +358,11 @@ impl<'a> Envelope<'a> {
             return Stage::Tail;
         }
         out.extend_from_slice(b",\"segments\":[");
-        Stage::Segments(Walker::new(self.source.message, header, self.text))
+        self.walker = Some(Walker::new(self.source.message, header, self.text));
+        Stage::Segments
     }
 
-    fn tail(&self, out: &mut Vec<u8>) -> Stage<'a> {
+    fn tail(&self, out: &mut Vec<u8>) -> Stage {
         out.extend_from_slice(b",\"peer\":{\"address\":\"");
         out.extend_from_slice(self.source.peer.as_bytes());
         out.extend_from_slice(b"\"},\"warnings\":[");

@@ -28,6 +28,8 @@ pub(super) struct Rules {
     pub(super) lf_ends: bool,
     /// Bytes that mean something inside a field, and those that end it.
     stops: Needles<7>,
+    /// What each byte is at which one stops.
+    meaning: [Stop; 256],
 }
 
 impl Rules {
@@ -41,7 +43,14 @@ impl Rules {
             stops: Needles::new(delimiters.field, inner(&delimiters))
                 .control()
                 .high(!text.is_utf8()),
+            meaning: meaning(&delimiters, header.terminator == Terminator::Lf),
         }
+    }
+
+    /// What the byte at which one stops is; the end of the bytes ends the field.
+    #[inline(always)]
+    fn stop(&self, byte: Option<u8>) -> Stop {
+        byte.map_or(Stop::FieldEnd, |byte| self.meaning[usize::from(byte)])
     }
 
     /// Whether this byte ends a field.
@@ -51,13 +60,31 @@ impl Rules {
 
     /// The fields of a message.
     pub(super) fn fields<'a>(&self, bytes: &'a [u8]) -> Fields<'a> {
-        let lf = self.lf_ends.then_some(b'\n');
-        let ends = Needles::new(self.delimiters.field, [b'\r'].into_iter().chain(lf));
+        let terminators = Needles::new(b'\r', self.lf_ends.then_some(b'\n'));
         let inner = Needles::new(b'"', inner(&self.delimiters))
             .control()
             .high(!self.text.is_utf8());
-        Fields::new(bytes, ends, inner)
+        Fields::new(bytes, self.delimiters.field, terminators, inner)
     }
+}
+
+/// What each byte is. Where a byte is two of these, as in a header that names one twice, the first of them counts.
+fn meaning(delimiters: &Delimiters, lf_ends: bool) -> [Stop; 256] {
+    let mut meaning = [Stop::Special; 256];
+    let in_reverse = [
+        (lf_ends.then_some(b'\n'), Stop::FieldEnd),
+        (delimiters.subcomponent, Stop::Subcomponent),
+        (delimiters.repetition, Stop::Repetition),
+        (delimiters.component, Stop::Component),
+        (Some(delimiters.field), Stop::FieldEnd),
+        (Some(b'\r'), Stop::FieldEnd),
+    ];
+    for (byte, stop) in in_reverse {
+        if let Some(byte) = byte {
+            meaning[usize::from(byte)] = stop;
+        }
+    }
+    meaning
 }
 
 /// Bytes inside a field that do not stand for themselves in JSON, but for control bytes and those over 0x7F.
@@ -191,22 +218,7 @@ impl<'a, P: Iterator<Item = usize>> Field<'a, P> {
 
     #[inline(always)]
     fn stop(&self, at: usize, rules: &Rules) -> Stop {
-        let Delimiters {
-            field,
-            component,
-            repetition,
-            subcomponent,
-            ..
-        } = rules.delimiters;
-        match self.bytes.get(at).copied() {
-            None | Some(b'\r') => Stop::FieldEnd,
-            byte if byte == Some(field) => Stop::FieldEnd,
-            byte if byte == component => Stop::Component,
-            byte if byte == repetition => Stop::Repetition,
-            byte if byte == subcomponent => Stop::Subcomponent,
-            Some(b'\n') if rules.lf_ends => Stop::FieldEnd,
-            Some(_) => Stop::Special,
-        }
+        rules.stop(self.bytes.get(at).copied())
     }
 
     /// A value ends at `at`; `false` if it does not after all, or cannot be written at once.

@@ -127,7 +127,7 @@ impl<'a> Walker<'a> {
 
     fn id_ends(&mut self, sink: &mut Sink, at: usize) {
         sink.put(b"\",\"fields\":{");
-        self.field_ends(sink, at);
+        self.field_ends(sink, at, self.is_separator(at));
     }
 
     /// The separator after MSH is itself field 1, and field 2 has no delimiters in it.
@@ -155,22 +155,27 @@ impl<'a> Walker<'a> {
     /// Writes fields until the segment ends or one turns out to be long.
     fn write_fields(&mut self, sink: &mut Sink, limit: usize) {
         while self.number > 0 && sink.len() < limit {
+            let empty = self.fields.skip_empty(self.start);
+            self.start += empty;
+            self.number += empty;
             let (start, first) = (self.start, !self.any_field);
             match self.fields.next_end(start, LONG) {
-                Some(FieldEnd { at, .. }) if at == start => self.field_ends(sink, at),
+                Some(FieldEnd { at, more, .. }) if at == start => self.field_ends(sink, at, more),
                 Some(FieldEnd {
                     at,
+                    more,
                     inside: Inside::Plain,
                 }) => {
                     sink.put_field(self.number, first);
                     sink.push_range(self.bytes, start, at);
                     sink.put(b"\"}]");
                     self.any_field = true;
-                    self.field_ends(sink, at);
+                    self.field_ends(sink, at, more);
                 }
                 Some(FieldEnd {
                     at,
                     inside: Inside::Known(stops),
+                    ..
                 }) => {
                     let bytes = &self.bytes[..at];
                     let field = Field::new(bytes, stops, start, self.number, first);
@@ -199,7 +204,7 @@ impl<'a> Walker<'a> {
     fn write_short<P: Iterator<Item = usize>>(&mut self, sink: &mut Sink, mut field: Field<'a, P>) {
         if let Some(at) = field.fill(sink, usize::MAX, &self.rules) {
             self.any_field |= field.any();
-            self.field_ends(sink, at);
+            self.field_ends(sink, at, self.is_separator(at));
         }
     }
 
@@ -209,7 +214,7 @@ impl<'a> Walker<'a> {
             None => self.open = Open::Field(field),
             Some(at) => {
                 self.any_field |= field.any();
-                self.field_ends(sink, at);
+                self.field_ends(sink, at, self.is_separator(at));
                 self.fields.seek(self.start);
             }
         }
@@ -220,8 +225,8 @@ impl<'a> Walker<'a> {
     }
 
     #[inline(always)]
-    fn field_ends(&mut self, sink: &mut Sink, at: usize) {
-        if self.is_separator(at) {
+    fn field_ends(&mut self, sink: &mut Sink, at: usize, more: bool) {
+        if more {
             self.start = at + 1;
             self.number += 1;
         } else {

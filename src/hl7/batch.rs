@@ -8,7 +8,9 @@
 //! is there, is an error of the whole, for nobody can say which message is missing.
 
 use super::header::{Header, Payload, Terminator, peek};
+use memchr::memmem::Finder;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// More messages than this are not taken at once.
 pub const MOST: usize = 10_000;
@@ -49,18 +51,19 @@ enum Mark {
     Fts,
 }
 
+/// The name of a message's header, and what the names of a batch's and a file's end in.
+static MESSAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"MSH"));
+static BATCH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"HS"));
+
 /// Whether a block holds more than one message: another one, or the header of a batch, behind whatever ends a line. A trailer alone
 /// is what a sender leaves that takes a batch apart and cuts only where messages begin: it is no message, and hides none.
 pub fn is_several(block: &[u8], header: &Header<'_>) -> bool {
-    // Most blocks hold one message, and an H is rare in them: lines are looked at only where one of the names is.
-    let own = header.leading + 4;
-    let is_name = |at: usize| {
-        let msh = at >= own + 2 && block[at - 2..].starts_with(b"MSH");
-        let hs = at > own
-            && (block[at - 1..].starts_with(b"BHS") || block[at - 1..].starts_with(b"FHS"));
-        msh || hs
-    };
-    if !memchr::memchr_iter(b'H', block).any(is_name) {
+    // Most blocks hold one message: lines are looked at only where one of the names is, at a line's start or not.
+    let own = header.leading + 3;
+    let rest = block.get(own..).unwrap_or_default();
+    let is_batch = |at: usize| matches!(block.get(own + at - 1), Some(b'B' | b'F'));
+    let mut batches = BATCH.find_iter(rest).filter(|at| *at > 0);
+    if MESSAGE.find(rest).is_none() && !batches.any(is_batch) {
         return false;
     }
     let mut behind = marks(block, header).skip(1);
@@ -472,6 +475,21 @@ mod tests {
             let payload = peek(block.as_bytes());
             let header = payload.header().expect("a header");
             assert_eq!(is_several(block.as_bytes(), header), several, "{block:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_quick_look_passes_over_no_header(
+            pieces in prop::collection::vec(prop::sample::select(&["MSH", "BHS", "FHS", "BTS", "H", "S", "|", "|^~\\&|", "\r", "\n", "x"][..]), 0..40),
+        ) {
+            let block = format!("MSH|^~\\&|{}", pieces.concat());
+            let payload = peek(block.as_bytes());
+            if let Some(header) = payload.header() {
+                let mut behind = marks(block.as_bytes(), header).skip(1);
+                let several = behind.any(|found| !matches!(found.mark, Mark::Bts | Mark::Fts));
+                prop_assert_eq!(is_several(block.as_bytes(), header), several, "{:?}", block);
+            }
         }
     }
 

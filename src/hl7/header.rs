@@ -3,6 +3,7 @@
 //! Everything that an acknowledgement needs is here, so that even a message whose rest is broken gets an answer that its
 //! sender can match.
 
+use super::scan::{Needles, Scanner};
 use memchr::{memchr, memchr2};
 
 const CR: u8 = b'\r';
@@ -270,24 +271,20 @@ fn fields_only(body: &[u8], field: u8, leading: usize) -> Option<Header<'_>> {
 fn split_fields<'a>(
     segment: &'a [u8],
     msh2: &'a [u8],
-    mut rest: &'a [u8],
+    rest: &'a [u8],
     field: u8,
 ) -> [&'a [u8]; FIELDS + 1] {
     let mut fields = [&[][..]; FIELDS + 1];
     fields[0] = &segment[..3];
     fields[1] = &segment[3..4];
     fields[2] = msh2;
+    let mut ends = Scanner::new(rest, Needles::<1>::new(field, []), 0);
+    let mut start = 0;
     for slot in &mut fields[3..] {
-        match memchr(field, rest) {
-            Some(end) => {
-                *slot = &rest[..end];
-                rest = &rest[end + 1..];
-            }
-            None => {
-                *slot = rest;
-                break;
-            }
-        }
+        let end = ends.next();
+        *slot = &rest[start..end.unwrap_or(rest.len())];
+        let Some(end) = end else { break };
+        start = end + 1;
     }
     fields
 }

@@ -68,6 +68,22 @@ impl<const N: usize> Needles<N> {
         }
         mask
     }
+
+    /// Of fewer bytes than a block.
+    #[inline(always)]
+    fn part(&self, bytes: &[u8]) -> u64 {
+        let (whole, rest) = bytes.as_chunks::<LANES>();
+        let mut mask = 0;
+        for (at, lanes) in whole.iter().enumerate() {
+            mask |= self.lanes(*lanes) << (at * LANES);
+        }
+        if !rest.is_empty() {
+            let mut lanes = [0; LANES];
+            lanes[..rest.len()].copy_from_slice(rest);
+            mask |= self.lanes(lanes) << (whole.len() * LANES);
+        }
+        mask & ((1 << bytes.len()) - 1)
+    }
 }
 
 /// Positions of needles in `bytes`, in order.
@@ -97,9 +113,7 @@ impl<'a, const N: usize> Scanner<'a, N> {
     #[cold]
     #[inline(never)]
     fn last_block(&self, rest: &[u8]) -> u64 {
-        let mut block = [0; BLOCK];
-        block[..rest.len()].copy_from_slice(rest);
-        self.needles.block(&block) & ((1 << rest.len()) - 1)
+        self.needles.part(rest)
     }
 }
 
@@ -129,6 +143,8 @@ impl<const N: usize> Iterator for Scanner<'_, N> {
 pub struct FieldEnd {
     /// The position of the delimiter, or the length of the bytes.
     pub at: usize,
+    /// It is the separator: another field follows in this segment.
+    pub more: bool,
     /// What is inside the field.
     pub inside: Inside,
 }
@@ -172,23 +188,28 @@ impl Iterator for Positions {
 #[derive(Debug, Clone)]
 pub struct Fields<'a> {
     bytes: &'a [u8],
-    ends: Needles<3>,
+    separator: Needles<1>,
+    terminators: Needles<2>,
     inner: Needles<6>,
     base: usize,
+    /// Separators and terminators that are still to come in this block; separators alone; what is inside fields.
     end_mask: u64,
+    separator_mask: u64,
     inner_mask: u64,
     next: usize,
 }
 
 impl<'a> Fields<'a> {
-    /// Scans from the start of `bytes`.
-    pub fn new(bytes: &'a [u8], ends: Needles<3>, inner: Needles<6>) -> Self {
+    /// Scans from the start of `bytes`: fields end at the separator, and at each of the terminators, which end segments.
+    pub fn new(bytes: &'a [u8], separator: u8, terminators: Needles<2>, inner: Needles<6>) -> Self {
         Self {
             bytes,
-            ends,
+            separator: Needles::new(separator, []),
+            terminators,
             inner,
             base: 0,
             end_mask: 0,
+            separator_mask: 0,
             inner_mask: 0,
             next: 0,
         }
@@ -198,8 +219,26 @@ impl<'a> Fields<'a> {
     pub fn seek(&mut self, at: usize) {
         self.base = at;
         self.end_mask = 0;
+        self.separator_mask = 0;
         self.inner_mask = 0;
         self.next = at;
+    }
+
+    /// How many fields that are empty and have another one behind them begin at `start`, which comes after the last end: those of one
+    /// block, for most empty fields stand in a row.
+    #[inline(always)]
+    pub fn skip_empty(&mut self, start: usize) -> usize {
+        // Before the block: what began there is not empty, or not looked at yet.
+        let bit = start.wrapping_sub(self.base);
+        if bit >= BLOCK {
+            return 0;
+        }
+        let empty = (self.separator_mask >> bit).trailing_ones();
+        if empty > 0 {
+            let behind = u64::MAX.checked_shl(bit as u32 + empty).unwrap_or(0);
+            self.end_mask &= behind;
+        }
+        empty as usize
     }
 
     /// The end of the field that began after the last end; `None` once more than `most` of its bytes have been looked at, and
@@ -222,14 +261,17 @@ impl<'a> Fields<'a> {
                     mask => Inside::Known(Positions { base, mask }),
                 };
                 let at = base + bit as usize;
-                return Some(FieldEnd { at, inside });
+                let more = self.separator_mask & (1 << bit) != 0;
+                return Some(FieldEnd { at, more, inside });
             }
             any |= self.inner_mask != 0;
             if self.next >= self.bytes.len() {
                 self.inner_mask = 0;
+                self.separator_mask = 0;
                 let at = self.bytes.len();
                 let inside = if any { Inside::Unknown } else { Inside::Plain };
-                return Some(FieldEnd { at, inside });
+                let more = false;
+                return Some(FieldEnd { at, more, inside });
             }
             if self.next - start > most {
                 return None;
@@ -241,25 +283,28 @@ impl<'a> Fields<'a> {
     #[inline(always)]
     fn load(&mut self) {
         let rest = &self.bytes[self.next..];
-        let (ends, inner) = match rest.first_chunk::<BLOCK>() {
-            Some(block) => (self.ends.block(block), self.inner.block(block)),
+        let (separators, terminators, inner) = match rest.first_chunk::<BLOCK>() {
+            Some(block) => (
+                self.separator.block(block),
+                self.terminators.block(block),
+                self.inner.block(block),
+            ),
             None => self.load_last(rest),
         };
-        self.end_mask = ends;
-        self.inner_mask = inner & !ends;
+        self.separator_mask = separators;
+        self.end_mask = separators | terminators;
+        self.inner_mask = inner & !self.end_mask;
         self.base = self.next;
         self.next += BLOCK;
     }
 
     #[cold]
     #[inline(never)]
-    fn load_last(&self, rest: &[u8]) -> (u64, u64) {
-        let mut block = [0; BLOCK];
-        block[..rest.len()].copy_from_slice(rest);
-        let within = (1 << rest.len()) - 1;
+    fn load_last(&self, rest: &[u8]) -> (u64, u64, u64) {
         (
-            self.ends.block(&block) & within,
-            self.inner.block(&block) & within,
+            self.separator.part(rest),
+            self.terminators.part(rest),
+            self.inner.part(rest),
         )
     }
 }
@@ -277,14 +322,19 @@ mod tests {
             from in 0usize..300,
         ) {
             let start = from.min(bytes.len());
-            let mut fields = Fields::new(&bytes, Needles::new(b'|', [b'\r']), Needles::new(b'^', [b'&']).control());
+            let mut fields = Fields::new(&bytes, b'|', Needles::new(b'\r', []), Needles::new(b'^', [b'&']).control());
             fields.seek(start);
             let mut at = start;
-            while let Some(end) = fields.next_end(at, most) {
+            loop {
+                let empty = fields.skip_empty(at);
+                prop_assert!(bytes[at..at + empty].iter().all(|b| *b == b'|'));
+                at += empty;
+                let Some(end) = fields.next_end(at, most) else { break };
                 let rest = &bytes[at..];
                 let length = rest.iter().position(|b| matches!(b, b'|' | b'\r')).unwrap_or(rest.len());
                 let inside: Vec<usize> = (at..at + length).filter(|at| b"^&".contains(&bytes[*at])).collect();
                 prop_assert_eq!(end.at, at + length);
+                prop_assert_eq!(end.more, bytes.get(end.at) == Some(&b'|'));
                 match end.inside {
                     Inside::Plain => prop_assert!(inside.is_empty()),
                     Inside::Known(positions) => prop_assert_eq!(positions.collect::<Vec<_>>(), inside),

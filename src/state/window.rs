@@ -12,7 +12,9 @@
 
 use super::{OpenError, Store};
 use crate::config::Duplicates;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use foldhash::fast::RandomState;
+use std::collections::hash_map::Entry as Slot;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
@@ -60,13 +62,14 @@ pub struct Window<V> {
 struct State<V> {
     /// `None`: nothing is remembered.
     bounds: Option<Bounds>,
-    known: HashMap<u128, Known<V>>,
+    /// By keys that are hashes already: hashing those once more need not be slow, only keyed.
+    known: HashMap<u128, Known<V>, RandomState>,
     /// Settled ones by place, oldest first.
     order: VecDeque<Entry>,
     /// Of the settled ones.
     bytes: usize,
-    /// Places that are being stored.
-    held: BTreeSet<u64>,
+    /// Places that are being stored, lowest first.
+    held: VecDeque<u64>,
     /// The next place. Places are what the store's records are numbered by.
     next: u64,
 }
@@ -80,8 +83,8 @@ struct Entry {
 
 #[derive(Debug)]
 enum Known<V> {
-    /// Under way, or being stored. Ends when the ticket does.
-    Pending(watch::Receiver<()>),
+    /// Under way, or being stored. Ends when the ticket does, and with it the sender, which is there once somebody waits.
+    Pending(Option<watch::Sender<()>>),
     Settled(Arc<V>),
 }
 
@@ -103,7 +106,6 @@ pub struct Ticket<'w, V> {
     armed: bool,
     /// Where its answer is being stored.
     place: Option<u64>,
-    _pending: watch::Sender<()>,
 }
 
 /// A value that is being stored.
@@ -124,10 +126,10 @@ impl<V: Kept> Window<V> {
     ) -> (Self, Result<(), OpenError>) {
         let mut state = State {
             bounds,
-            known: HashMap::new(),
+            known: HashMap::default(),
             order: VecDeque::new(),
             bytes: 0,
-            held: BTreeSet::new(),
+            held: VecDeque::new(),
             next: 0,
         };
         let mut result = Ok(());
@@ -151,21 +153,23 @@ impl<V: Kept> Window<V> {
                 if state.bounds.is_none() {
                     return Recall::Deliver(None);
                 }
-                state.forget();
-                match state.known.get(&key) {
-                    Some(Known::Settled(value)) => return Recall::Again(Arc::clone(value)),
-                    Some(Known::Pending(pending)) => pending.clone(),
-                    None => {
-                        let (sender, pending) = watch::channel(());
-                        state.known.insert(key, Known::Pending(pending));
+                state.forget(Instant::now());
+                match state.known.entry(key) {
+                    Slot::Vacant(slot) => {
+                        slot.insert(Known::Pending(None));
                         return Recall::Deliver(Some(Ticket {
                             window: self,
                             key,
                             armed: true,
                             place: None,
-                            _pending: sender,
                         }));
                     }
+                    Slot::Occupied(mut slot) => match slot.get_mut() {
+                        Known::Settled(value) => return Recall::Again(Arc::clone(value)),
+                        Known::Pending(sender) => sender
+                            .get_or_insert_with(|| watch::Sender::new(()))
+                            .subscribe(),
+                    },
                 }
             };
             *waited = true;
@@ -200,7 +204,7 @@ impl<V: Kept> Window<V> {
     pub fn trim(&self) {
         let mut state = self.lock();
         let first = state.first();
-        state.forget();
+        state.forget(Instant::now());
         if state.first() > first {
             self.forget_below(state.first());
         }
@@ -224,10 +228,11 @@ impl<'w, V: Kept> Ticket<'w, V> {
         if value.cost() > state.bounds?.max_bytes {
             return None;
         }
+        let at = Instant::now();
         let place = state.next;
         state.next += 1;
-        state.held.insert(place);
-        state.forget();
+        state.held.push_back(place);
+        state.forget(at);
         let below = state.first();
         self.place = Some(place);
         drop(state);
@@ -236,7 +241,7 @@ impl<'w, V: Kept> Ticket<'w, V> {
             value,
             place,
             below,
-            at: Instant::now(),
+            at,
         })
     }
 }
@@ -264,7 +269,7 @@ impl<V: Kept> Held<'_, V> {
     /// Answers with it from now on.
     pub fn settle(mut self) {
         let mut state = self.ticket.window.lock();
-        state.held.remove(&self.place);
+        state.release(self.place);
         if state.bounds.is_none() {
             // Turned off meanwhile.
             self.ticket.window.forget_below(state.first());
@@ -272,7 +277,7 @@ impl<V: Kept> Held<'_, V> {
         }
         self.ticket.armed = false;
         state.settle(self.place, self.at, self.ticket.key, self.value);
-        state.forget();
+        state.forget(self.at);
     }
 }
 
@@ -288,7 +293,17 @@ impl<V> Drop for Ticket<'_, V> {
             .unwrap_or_else(PoisonError::into_inner);
         state.known.remove(&self.key);
         if let Some(place) = self.place {
-            state.held.remove(&place);
+            state.release(place);
+        }
+    }
+}
+
+impl<V> State<V> {
+    /// A place is not being stored any more.
+    fn release(&mut self, place: u64) {
+        // Nearly always the only one.
+        if let Some(at) = self.held.iter().position(|held| *held == place) {
+            self.held.remove(at);
         }
     }
 }
@@ -303,11 +318,11 @@ impl<V: Kept> State<V> {
     }
 
     /// Lets go of what is too old, and of the oldest where there is too much.
-    fn forget(&mut self) {
+    fn forget(&mut self, now: Instant) {
         let Some(bounds) = self.bounds else { return };
         while let Some(Entry { at, .. }) = self.order.front() {
             let over = self.order.len() > bounds.max_entries || self.bytes > bounds.max_bytes;
-            if !over && at.elapsed() < bounds.window {
+            if !over && now.saturating_duration_since(*at) < bounds.window {
                 return;
             }
             self.forget_first();
@@ -326,7 +341,7 @@ impl<V: Kept> State<V> {
     /// The lowest place that is remembered, or being stored; the next one where there is none.
     fn first(&self) -> u64 {
         let settled = self.order.front().map(|entry| entry.place);
-        let held = self.held.first().copied();
+        let held = self.held.front().copied();
         settled.into_iter().chain(held).min().unwrap_or(self.next)
     }
 
@@ -350,7 +365,7 @@ impl<V: Kept> State<V> {
             let at = now.checked_sub(age).unwrap_or(now);
             self.settle(place, at, key, value);
         }
-        self.forget();
+        self.forget(now);
     }
 }
 

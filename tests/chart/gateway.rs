@@ -29,6 +29,33 @@ fn the_gateways_configuration_loads_and_its_drain_fits_into_the_grace_period() {
     });
 }
 
+/// `/` is read-only: what a pod remembers over a restart of its container has a volume, and only where that is wanted.
+#[test]
+fn a_pod_that_remembers_has_a_volume_where_its_configuration_says() {
+    each(|values, all| {
+        for deployment in of_kind(all, "Deployment") {
+            let spec = &deployment["spec"]["template"]["spec"];
+            let state = json!({ "name": "state", "emptyDir": {} });
+            let mount = json!({ "name": "state", "mountPath": "/var/lib/mllp-bridge" });
+            let found = (
+                list(spec, "/volumes").contains(&state),
+                list(spec, "/containers/0/volumeMounts").contains(&mount),
+            );
+            let wanted = values.ends_with("gateway, state");
+            assert_eq!(found, (wanted, wanted), "{values}");
+            if wanted {
+                let loaded =
+                    load(&Source::new().text(text(only(all, "ConfigMap"), "/data/config.yaml")));
+                let directory = loaded.expect("a configuration").state.directory;
+                assert_eq!(
+                    directory.as_deref(),
+                    Some(std::path::Path::new("/var/lib/mllp-bridge"))
+                );
+            }
+        }
+    });
+}
+
 #[test]
 fn load_balancers_are_private_and_keep_the_senders_address() {
     let service = |values: &str| -> Vec<Value> {

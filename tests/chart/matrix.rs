@@ -34,6 +34,7 @@ pub(crate) fn matrix() -> Vec<(&'static str, String)> {
         ("secret", "certificates: { mode: secret, secret: { name: tls } }\nhelmTest: { namespace: elsewhere }\n".into()),
         ("secret, bundle", "certificates: { mode: secret, secret: { name: tls, caBundle: \"-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----\\n\" } }\n".into()),
         ("gateway", gateway(MONITORING)),
+        ("gateway, state", LISTENERS.replace("gateway: { ", "gateway: { state: emptydir, ")),
         ("gateway, policies", gateway("networkPolicy: { enabled: true, ehrCidrs: [10.1.0.0/16], healthCheckCidrs: [10.9.0.0/24], egressTo: [{ namespaceSelector: { matchLabels: { a: b } } }] }\n\
              helmTest: { gatewayMessage: \"MSH|^~\\\\&|A|B|C|D|1||ADT^A01|1|T|2.5\\r\" }\n")),
         ("gateway, aws", gateway(&format!("exposure: {{ type: LoadBalancer, cloud: aws, {PRIVATE}, idleTimeoutSeconds: 3600, subnets: [subnet-1, subnet-2] }}\n"))),

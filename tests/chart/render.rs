@@ -43,7 +43,7 @@ fn every_pod_is_restricted() {
             });
             for kind in kinds {
                 assert!(
-                    ["configMap", "secret"].contains(&kind.as_str()),
+                    ["configMap", "secret", "emptyDir"].contains(&kind.as_str()),
                     "{pod}: {kind}"
                 );
             }

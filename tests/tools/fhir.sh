@@ -9,3 +9,4 @@ target=$PWD/target/fhir
 
 install node node/package.json node/package-lock.json -- npm_ci node
 install hapi hapi/pom.xml hapi/jars.sha256 -- maven hapi
+install server server/pom.xml server/jars.sha256 -- maven server

@@ -1,6 +1,5 @@
 import ca.uhn.fhir.context.FhirContext;
 import ca.uhn.fhir.context.support.DefaultProfileValidationSupport;
-import ca.uhn.fhir.context.support.IValidationSupport;
 import ca.uhn.fhir.validation.FhirValidator;
 import ca.uhn.fhir.validation.ResultSeverityEnum;
 import ca.uhn.fhir.validation.SingleValidationMessage;
@@ -11,7 +10,6 @@ import java.nio.charset.StandardCharsets;
 import java.util.stream.Collectors;
 import org.hl7.fhir.common.hapi.validation.support.CommonCodeSystemsTerminologyService;
 import org.hl7.fhir.common.hapi.validation.support.InMemoryTerminologyServerValidationSupport;
-import org.hl7.fhir.common.hapi.validation.support.UnknownCodeSystemWarningValidationSupport;
 import org.hl7.fhir.common.hapi.validation.support.ValidationSupportChain;
 import org.hl7.fhir.common.hapi.validation.validator.FhirInstanceValidator;
 import org.hl7.fhir.r5.utils.validation.constants.BestPracticeWarningLevel;
@@ -25,13 +23,10 @@ public class Validate {
         var out = new PrintStream(System.out, false, StandardCharsets.UTF_8);
         System.setOut(System.err); // the validator's own words are no verdicts
         FhirContext context = FhirContext.forR4();
-        var unknown = new UnknownCodeSystemWarningValidationSupport(context);
-        unknown.setNonExistentCodeSystemSeverity(IValidationSupport.IssueSeverity.WARNING);
         var support = new ValidationSupportChain(
                 new DefaultProfileValidationSupport(context),
                 new InMemoryTerminologyServerValidationSupport(context),
-                new CommonCodeSystemsTerminologyService(context),
-                unknown);
+                new CommonCodeSystemsTerminologyService(context));
         var instance = new FhirInstanceValidator(support);
         instance.setBestPracticeWarningLevel(BestPracticeWarningLevel.Ignore);
         FhirValidator validator = context.newValidator().registerValidatorModule(instance);
@@ -56,8 +51,9 @@ public class Validate {
     }
 
     private static String issue(SingleValidationMessage message) {
-        String place = message.getLocationString();
-        return issue(message.getSeverity().getCode(), place == null ? "" : place, String.valueOf(message.getMessage()));
+        String place = message.getLocationString() == null ? "" : message.getLocationString();
+        place = place.replaceAll("/\\*.*?\\*/", ""); // in a bundle it names the resource in a comment
+        return issue(message.getSeverity().getCode(), place, String.valueOf(message.getMessage()));
     }
 
     private static String issue(String severity, String location, String text) {

@@ -1,0 +1,16 @@
+//! Other people's FHIR software, for tests of what the bridge makes of HL7 v2: three validators and a server. What they are worth is
+//! tested here: [`cases`] has good resources and broken ones, and the table of who sees what.
+//!
+//! `make fhir` installs them and lets nothing be skipped; README.md beside this file says more.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_types,
+    reason = "helpers of tests, on blocking threads"
+)]
+
+mod cases;
+mod judged;
+mod parts;
+mod stored;

@@ -14,3 +14,4 @@ mod cases;
 mod judged;
 mod parts;
 mod stored;
+mod tokens;

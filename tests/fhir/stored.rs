@@ -125,7 +125,7 @@ fn what_is_broken_is_refused_with_an_operation_outcome() {
             Some("Bundle") | None => "",
             Some(kind) => kind,
         };
-        let Response { status, body } = server().post(path, &resource);
+        let Response { status, body, .. } = server().post(path, &resource);
         let outcome = body["resourceType"] == "OperationOutcome"
             && body["issue"].to_string().contains("\"severity\":\"error\"");
         if (status, outcome) != (broken.status, status >= 400) {
@@ -140,7 +140,7 @@ fn it_says_what_it_is() {
     if !parts::installed() {
         return;
     }
-    let Response { status, body } = server().get("metadata");
+    let Response { status, body, .. } = server().get("metadata");
     assert_eq!((status, &body["fhirVersion"]), (200, &json!("4.0.1")));
     let interactions: BTreeSet<&str> = body["rest"][0]["interaction"]
         .as_array()

@@ -6,9 +6,10 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(unreachable_pub, reason = "shared by test binaries, exported by none")]
 
+mod http;
 mod process;
 pub mod server;
-// pub mod token;
+pub mod token;
 pub mod validators;
 
 use std::path::{Path, PathBuf};

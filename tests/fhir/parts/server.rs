@@ -2,12 +2,13 @@
 //!
 //! It forgets everything when it ends, and all tests of a run share it: each uses identifiers of its own, and none asserts an id.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::{Mutex, OnceLock};
 
 use serde_json::Value;
 
+pub use super::http::Response;
+use super::http::exchange;
 use super::process::Process;
 use super::script;
 
@@ -16,15 +17,6 @@ pub struct Server {
     base: String,
     address: SocketAddr,
     _process: Mutex<Process>, // of many threads' tests
-}
-
-/// What the server answers.
-#[derive(Debug)]
-pub struct Response {
-    /// Of HTTP.
-    pub status: u16,
-    /// A resource; null where there is none.
-    pub body: Value,
 }
 
 /// The run's server; waits until it answers.
@@ -56,25 +48,28 @@ impl Server {
     }
 
     /// POSTs a resource; a bundle to the path ``, another one to its type.
+    #[track_caller]
     pub fn post(&self, path: &str, resource: &Value) -> Response {
-        let body = resource.to_string();
-        let head = format!(
-            "POST {} HTTP/1.0\r\nContent-Type: application/fhir+json\r\nContent-Length: {}\r\n\r\n",
-            self.target(path),
-            body.len()
-        );
-        self.exchange(&[head, body].concat())
+        let kind = ["Content-Type: application/fhir+json".to_owned()];
+        exchange(
+            self.address,
+            "POST",
+            &target(path),
+            &kind,
+            &resource.to_string(),
+        )
     }
 
     /// GETs what is there, relative to the base.
+    #[track_caller]
     pub fn get(&self, path: &str) -> Response {
-        self.exchange(&format!("GET {} HTTP/1.0\r\n\r\n", self.target(path)))
+        exchange(self.address, "GET", &target(path), &[], "")
     }
 
     /// The resources that a search such as `Patient?identifier=…` finds; what stands in it is escaped by the caller.
     #[track_caller]
     pub fn search(&self, query: &str) -> Vec<Value> {
-        let Response { status, body } = self.get(query);
+        let Response { status, body, .. } = self.get(query);
         assert_eq!(status, 200, "{query}: {body}");
         assert!(
             !body["link"].to_string().contains("\"next\""),
@@ -83,28 +78,11 @@ impl Server {
         let entries = body["entry"].as_array().into_iter().flatten();
         entries.map(|entry| entry["resource"].clone()).collect()
     }
+}
 
-    fn target(&self, path: &str) -> String {
-        match path {
-            "" => "/fhir".to_owned(),
-            path => format!("/fhir/{path}"),
-        }
-    }
-
-    /// In HTTP/1.0, where a response ends with its connection.
-    fn exchange(&self, request: &str) -> Response {
-        let mut stream = TcpStream::connect(self.address).expect("the server listens");
-        stream.write_all(request.as_bytes()).expect("a request");
-        let mut response = String::new();
-        stream.read_to_string(&mut response).expect("a response");
-        let (head, body) = response.split_once("\r\n\r\n").expect("a head");
-        Response {
-            status: head
-                .split(' ')
-                .nth(1)
-                .and_then(|status| status.parse().ok())
-                .unwrap_or_else(|| panic!("no status in {head:?}")),
-            body: serde_json::from_str(body).unwrap_or_default(),
-        }
+fn target(path: &str) -> String {
+    match path {
+        "" => "/fhir".to_owned(),
+        path => format!("/fhir/{path}"),
     }
 }

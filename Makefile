@@ -15,7 +15,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: ci
-ci: fmt-check lint doc deny chart-tools test interop demo bench-smoke e2e ## Everything that CI runs, in its order
+ci: fmt-check lint doc deny chart-tools test interop fhir demo bench-smoke e2e ## Everything that CI runs, in its order
 
 .PHONY: fmt
 fmt: ## Format the code
@@ -38,6 +38,12 @@ test: ## Unit, integration and doc tests
 interop: ## Other people's MLLP clients and parsers against the bridge: HAPI HL7v2, Python, Node.js
 	@tests/tools/interop.sh
 	INTEROP=required $(CARGO) test --locked --test interop
+
+# These are other people's too, under target/fhir.
+.PHONY: fhir
+fhir: ## Three validators of FHIR R4 and a real FHIR server, and what is worth knowing of them
+	@tests/tools/fhir.sh
+	FHIR=required $(CARGO) test --locked --test fhir
 
 .PHONY: doc
 doc: ## API docs; a broken link is an error
@@ -72,9 +78,10 @@ manifests: chart-tools ## Write what is made from the chart: manifests/, its REA
 	UPDATE_DOCS=1 $(CARGO) test --locked --test chart generated::generated_
 
 .PHONY: docs
-docs: ## Write the pages that are made from the code: docs/config.md, its schema, the full example, docs/interop.md
+docs: ## Write the pages that are made from the code: docs/config.md, its schema, the full example, docs/interop.md, a table in tests/fhir
 	UPDATE_DOCS=1 $(CARGO) test --locked --test generated_docs
 	UPDATE_DOCS=1 $(CARGO) test --locked --test interop the_page
+	UPDATE_DOCS=1 $(CARGO) test --locked --test fhir the_readme
 
 # The bridge is built alone: beside the tests' dependencies tokio would get its test clock, and be slower.
 .PHONY: bench

@@ -14,4 +14,5 @@ mod cases;
 mod judged;
 mod parts;
 mod stored;
+mod table;
 mod tokens;

@@ -24,7 +24,7 @@ pub(crate) struct Broken {
 }
 
 /// What shows more of the validators than that they take it: a type with its reason, a precision, a line separator in a string.
-pub(crate) const GOOD: [(&str, &str); 6] = [
+pub(crate) const GOOD: [(&str, &str); 7] = [
     (
         "a patient, with a line separator in its name and a birth date without a day",
         r#"{"resourceType":"Patient","identifier":[{"type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}]},"system":"http://hospital.example.org/mrn","value":"4711"}],"name":[{"use":"official","family":"Müller\u2028x","given":["Anna"]}],"gender":"female","birthDate":"1970-01","address":[{"line":["Teststraße 1"],"city":"Berlin","country":"DE"}]}"#,
@@ -49,10 +49,14 @@ pub(crate) const GOOD: [(&str, &str); 6] = [
         "a report in a collection",
         r#"{"resourceType":"Bundle","type":"collection","entry":[{"fullUrl":"urn:uuid:05efabf0-4be2-4561-91ce-51548425acb9","resource":{"resourceType":"Patient","identifier":[{"type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}]},"system":"http://hospital.example.org/mrn","value":"4711"}],"name":[{"use":"official","family":"Müller","given":["Anna"]}],"gender":"female","birthDate":"1970-01","address":[{"line":["Teststraße 1"],"city":"Berlin","country":"DE"}]}},{"fullUrl":"urn:uuid:3f1b2c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d","resource":{"resourceType":"Observation","status":"final","code":{"coding":[{"system":"http://loinc.org","code":"718-7"}]},"subject":{"reference":"urn:uuid:05efabf0-4be2-4561-91ce-51548425acb9"},"effectiveDateTime":"2026-11-22","valueQuantity":{"value":13.5,"unit":"g/dL","system":"http://unitsofmeasure.org","code":"g/dL"}}},{"fullUrl":"urn:uuid:f0a1b2c3-d4e5-4f60-8a7b-9c8d7e6f5a4b","resource":{"resourceType":"DiagnosticReport","status":"final","code":{"text":"Blutbild"},"subject":{"reference":"urn:uuid:05efabf0-4be2-4561-91ce-51548425acb9"},"issued":"2026-11-22T10:15:00.000+01:00","result":[{"reference":"urn:uuid:3f1b2c4d-5e6f-4a7b-8c9d-0e1f2a3b4c5d"}]}}]}"#,
     ),
+    (
+        "a conditional reference, escaped",
+        r#"{"resourceType":"Bundle","type":"transaction","entry":[{"fullUrl":"urn:uuid:05efabf0-4be2-4561-91ce-51548425acb9","resource":{"resourceType":"Observation","status":"final","code":{"text":"c"},"subject":{"reference":"Patient?identifier=http%3A%2F%2Fhospital.example.org%2Fmrn%7C4711"}},"request":{"method":"POST","url":"Observation"}}]}"#,
+    ),
 ];
 
 /// What is not FHIR, or not what R4 lets be.
-pub(crate) const BROKEN: [Broken; 37] = [
+pub(crate) const BROKEN: [Broken; 39] = [
     Broken {
         what: "a date that is none",
         resource: r#"{"resourceType":"Patient","birthDate":"1970-13-02"}"#,
@@ -370,5 +374,17 @@ pub(crate) const BROKEN: [Broken; 37] = [
             Refused("Bundle.entry[0].resource.gender"),
         ],
         status: 422,
+    },
+    Broken {
+        what: "a conditional reference that is not escaped",
+        resource: r#"{"resourceType":"Bundle","type":"transaction","entry":[{"fullUrl":"urn:uuid:05efabf0-4be2-4561-91ce-51548425acb9","resource":{"resourceType":"Observation","status":"final","code":{"text":"c"},"subject":{"reference":"Patient?identifier=http://hospital.example.org/mrn|4711"}},"request":{"method":"POST","url":"Observation"}}]}"#,
+        seen: [Nothing, Refused("Observation.subject"), Nothing],
+        status: 404,
+    },
+    Broken {
+        what: "the same, and its system is a host alone",
+        resource: r#"{"resourceType":"Bundle","type":"transaction","entry":[{"fullUrl":"urn:uuid:05efabf0-4be2-4561-91ce-51548425acb9","resource":{"resourceType":"Observation","status":"final","code":{"text":"c"},"subject":{"reference":"Patient?identifier=http://hospital.example.org|4711"}},"request":{"method":"POST","url":"Observation"}}]}"#,
+        seen: [Nothing, Refused("Observation.subject"), Refused("")],
+        status: 500,
     },
 ];

@@ -13,6 +13,7 @@
 mod cases;
 mod judged;
 mod parts;
+mod programs;
 mod stored;
 mod table;
 mod tokens;

@@ -113,6 +113,56 @@ fn of_a_transaction_with_something_broken_nothing_is_stored() {
     assert!(found("A3").iter().all(Vec::is_empty));
 }
 
+/// What refers to a patient by their number finds them.
+#[test]
+fn a_conditional_reference_is_resolved() {
+    if !parts::installed() {
+        return;
+    }
+    assert_eq!(
+        statuses(&server().post("", &admission("A4"))),
+        ["201", "201"]
+    );
+    let [patients, _] = found("A4");
+    let observation = json!({
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [{
+            "fullUrl": "urn:uuid:05efabf0-4be2-4561-91ce-51548425acb9",
+            "resource": {
+                "resourceType": "Observation",
+                "status": "final",
+                "code": { "text": "Hb" },
+                "subject": { "reference": "Patient?identifier=http%3A%2F%2Fhospital.example.org%2Fmrn%7CA4" },
+            },
+            "request": { "method": "POST", "url": "Observation" },
+        }],
+    });
+    assert_eq!(statuses(&server().post("", &observation)), ["201"]);
+    let patient = format!("Patient/{}", patients[0]["id"].as_str().expect("an id"));
+    let observations = server().search(&format!("Observation?subject={patient}"));
+    assert_eq!(observations.len(), 1);
+    assert_eq!(observations[0]["subject"]["reference"], patient);
+}
+
+/// The server does not guess which of two it is.
+#[test]
+fn a_conditional_update_that_two_patients_match_is_refused() {
+    if !parts::installed() {
+        return;
+    }
+    let bundle = admission("A5");
+    for _ in 0..2 {
+        let patient = &bundle["entry"][0]["resource"];
+        assert_eq!(server().post("Patient", patient).status, 201);
+    }
+    let response = server().post("", &bundle);
+    assert_eq!(response.status, 412, "{}", response.body);
+    assert_eq!(response.body["resourceType"], "OperationOutcome");
+    let [patients, visits] = found("A5");
+    assert_eq!((patients.len(), visits.len()), (2, 0));
+}
+
 #[test]
 fn what_is_broken_is_refused_with_an_operation_outcome() {
     if !parts::installed() {

@@ -7,7 +7,7 @@
 #![allow(unreachable_pub, reason = "shared by test binaries, exported by none")]
 
 mod http;
-mod process;
+pub mod process;
 pub mod server;
 pub mod token;
 pub mod validators;

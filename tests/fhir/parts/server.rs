@@ -28,7 +28,7 @@ pub fn server() -> &'static Server {
 impl Server {
     /// Starts another one; waits until it answers.
     pub fn start() -> Self {
-        let process = Process::start(&script("serve"), &[]);
+        let mut process = Process::start(&script("serve"), &[]);
         let base = process.line();
         let address = base
             .strip_prefix("http://")

@@ -3,12 +3,7 @@
 //!
 //! `make fhir` installs them and lets nothing be skipped; README.md beside this file says more.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::disallowed_types,
-    reason = "helpers of tests, on blocking threads"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 mod cases;
 mod judged;

@@ -5,6 +5,12 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(unreachable_pub, reason = "shared by test binaries, exported by none")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_types,
+    reason = "helpers of tests, on blocking threads"
+)]
 
 mod http;
 pub mod process;

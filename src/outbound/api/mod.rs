@@ -103,12 +103,18 @@ impl<'p> Resource<'p> {
         }
     }
 
-    /// The method that it takes, HEAD aside.
-    fn method(self) -> &'static str {
+    /// The methods that it takes, as `Allow` lists them.
+    fn methods(self) -> &'static str {
         match self {
-            Self::Description | Self::Destinations | Self::Destination(_) => "GET",
+            Self::Description | Self::Destinations | Self::Destination(_) => "GET, HEAD",
             Self::Messages(_) => "POST",
         }
+    }
+
+    fn takes(self, method: &Method) -> bool {
+        self.methods()
+            .split(", ")
+            .any(|taken| taken == method.as_str())
     }
 
     fn destination(self) -> Option<&'p str> {
@@ -200,14 +206,10 @@ impl Api {
                 "the API's paths begin with /v1/destinations",
             )
         })?;
-        let allow = resource.method();
-        let asked = match *request.method() {
-            Method::HEAD => &Method::GET,
-            ref method => method,
-        };
-        if asked.as_str() == allow {
+        if resource.takes(request.method()) {
             return Ok(resource);
         }
+        let allow = resource.methods();
         let mut refused = Refused::new(Kind::MethodNotAllowed, format!("this path takes {allow}"));
         refused.allow = Some(allow);
         Err(refused)

@@ -1,5 +1,7 @@
 //! The API's description (OpenAPI 3.1), made of the types that the answers are written from and of the table of problems.
 
+mod envelope;
+
 use super::answer::{Acknowledged, Problem, Status, Statuses};
 use super::message::{ENVELOPE, HL7};
 use super::problem::Kind;
@@ -9,11 +11,15 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 /// Problems of every path.
-const ALWAYS: [Kind; 1] = [Kind::ForeignHost];
+const ALWAYS: [Kind; 2] = [Kind::MethodNotAllowed, Kind::ForeignHost];
 /// Problems of one destination.
-const OF_ONE: [Kind; 2] = [Kind::ForeignHost, Kind::UnknownDestination];
-/// What a request to send cannot meet.
-const NEVER: [Kind; 2] = [Kind::NoSuchResource, Kind::MethodNotAllowed];
+const OF_ONE: [Kind; 3] = [
+    Kind::UnknownDestination,
+    Kind::MethodNotAllowed,
+    Kind::ForeignHost,
+];
+/// What a path that is described cannot meet.
+const NEVER: [Kind; 1] = [Kind::NoSuchResource];
 
 /// The document, as `/openapi.json` has it.
 pub fn document() -> Value {
@@ -26,14 +32,44 @@ pub fn document() -> Value {
     let problem = reference::<Problem<'_>>(&mut generator);
     let status = reference::<Status<'_>>(&mut generator);
     let statuses = reference::<Statuses<'_>>(&mut generator);
-    let sending: Vec<Kind> = Kind::ALL
-        .into_iter()
-        .filter(|kind| !NEVER.contains(kind))
-        .collect();
+    let mut schemas = generator.take_definitions(true);
+    schemas.extend(envelope::schemas());
+    let get = |id, summary, parameters: &[Value], body: &Value, kinds: &[Kind]| {
+        let mut operation = operation(id, summary);
+        operation["parameters"] = parameters.into();
+        let found = json!({
+            "description": summary,
+            "content": {"application/json": {"schema": body}},
+        });
+        operation["responses"] = responses(found, &problem, kinds);
+        json!({"get": operation})
+    };
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "mllp-bridge: sending messages",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "HTTP to MLLP. Every problem is told as RFC 9457 has it; docs/outbound.md explains each.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": {
+            "/v1/destinations": get("listDestinations", "Every destination as it is now", &[], &statuses, &ALWAYS),
+            "/v1/destinations/{name}": get("getDestination", "A destination as it is now", &[name()], &status, &OF_ONE),
+            "/v1/destinations/{name}/messages": {"post": send(&acknowledged, &problem)},
+            "/openapi.json": get("describe", "This description", &[], &json!({"type": "object"}), &ALWAYS),
+        },
+        "components": {"schemas": schemas},
+    })
+}
+
+fn send(acknowledged: &Value, problem: &Value) -> Value {
     let mut send = operation(
         "sendMessage",
         "Send a message and wait for its acknowledgement",
     );
+    send["description"] = "`Accept` says in which form: `application/json` (the default), or one of HL7's types for the acknowledgement itself. \
+         What is no acknowledgement is JSON in either case. (OpenAPI knows no parameter of this name.)"
+        .into();
     send["parameters"] = json!([
         name(),
         {
@@ -47,31 +83,17 @@ pub fn document() -> Value {
         "description": "The message as it is to be sent, or an envelope as a listener's app gets it.",
         "content": bodies(),
     });
-    send["responses"] = responses(&problem, &sending);
-    send["responses"]["200"] = json!({
+    let accepted = json!({
         "description": "The destination has accepted the message, or no acknowledgement was asked for.",
         "headers": replayed(),
-        "content": acknowledgement(&acknowledged),
+        "content": acknowledgement(acknowledged),
     });
-    json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": "mllp-bridge: sending messages",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": "HTTP to MLLP. Every problem is told as RFC 9457 has it; docs/outbound.md explains each.",
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        },
-        "paths": {
-            "/v1/destinations": {
-                "get": get("listDestinations", "Every destination as it is now", &[], &statuses, &problem, &ALWAYS),
-            },
-            "/v1/destinations/{name}": {
-                "get": get("getDestination", "A destination as it is now", &[name()], &status, &problem, &OF_ONE),
-            },
-            "/v1/destinations/{name}/messages": {"post": send},
-        },
-        "components": {"schemas": generator.take_definitions(true)},
-    })
+    let kinds: Vec<Kind> = Kind::ALL
+        .into_iter()
+        .filter(|kind| !NEVER.contains(kind))
+        .collect();
+    send["responses"] = responses(accepted, problem, &kinds);
+    send
 }
 
 fn reference<T: schemars::JsonSchema>(generator: &mut SchemaGenerator) -> Value {
@@ -90,34 +112,13 @@ fn name() -> Value {
     })
 }
 
-fn get(
-    id: &str,
-    summary: &str,
-    parameters: &[Value],
-    body: &Value,
-    problem: &Value,
-    kinds: &[Kind],
-) -> Value {
-    let mut operation = operation(id, summary);
-    operation["parameters"] = parameters.into();
-    operation["responses"] = responses(problem, kinds);
-    operation["responses"]["200"] = json!({
-        "description": summary,
-        "content": {"application/json": {"schema": body}},
-    });
-    operation
-}
-
 /// What a body may be.
 fn bodies() -> Map<String, Value> {
     let example = "MSH|^~\\&|APP|CLINIC|EHR|HOSPITAL|20261122101500+0000||ADT^A08^ADT_A01|MSG00001|P|2.5.1\rPID|1||123456\r";
     let text = json!({"schema": {"type": "string", "minLength": 1}, "example": example});
     let xml = json!({"schema": {"type": "string", "minLength": 1}});
     let envelope = json!({
-        "schema": {
-            "type": "object",
-            "description": "docs/envelope.schema.json; of its parts rawbase64, raw or segments is read, the first that is there.",
-        },
+        "schema": {"$ref": "#/components/schemas/Envelope"},
         "example": {"data": {"raw": example}},
     });
     let hl7 = HL7.iter().map(|kind| {
@@ -138,16 +139,18 @@ fn acknowledgement(schema: &Value) -> Value {
     })
 }
 
-fn replayed() -> Value {
-    json!({"Idempotency-Replayed": {
+fn replayed() -> Map<String, Value> {
+    let header = json!({
         "description": "`true` where this is the answer to an earlier request with the same key.",
         "schema": {"type": "string", "const": "true"},
-    }})
+    });
+    Map::from_iter([("Idempotency-Replayed".to_owned(), header)])
 }
 
-/// Problems by their status.
-fn responses(problem: &Value, kinds: &[Kind]) -> Value {
+/// What is well, and problems by their status.
+fn responses(well: Value, problem: &Value, kinds: &[Kind]) -> Value {
     let mut responses = Map::new();
+    responses.insert("200".into(), well);
     for kind in kinds {
         let status = kind.status();
         let line = format!("`{}`: {}.", kind.slug(), kind.title());
@@ -166,15 +169,37 @@ fn response(problem: &Value, status: StatusCode, kinds: &[Kind]) -> Value {
         "description": "",
         "content": {"application/problem+json": {"schema": problem}},
     });
-    let of_status = || kinds.iter().filter(|kind| kind.status() == status);
-    if of_status().any(|kind| kind.is_for_later()) {
-        response["headers"] = json!({"Retry-After": {
-            "description": "Seconds until it makes sense to try again.",
-            "schema": {"type": "integer", "minimum": 1},
-        }});
+    let any = |is: fn(Kind) -> bool| {
+        let mut of_status = kinds.iter().filter(|kind| kind.status() == status);
+        of_status.any(|kind| is(*kind))
+    };
+    let mut headers = Map::new();
+    if any(Kind::is_for_later) {
+        headers.insert(
+            "Retry-After".into(),
+            json!({
+                "description": "Seconds until it makes sense to try again.",
+                "schema": {"type": "integer", "minimum": 1},
+            }),
+        );
+    }
+    if any(|kind| kind == Kind::MethodNotAllowed) {
+        headers.insert(
+            "Allow".into(),
+            json!({
+                "description": "The methods that the path takes.",
+                "required": true, "schema": {"type": "string"},
+            }),
+        );
+    }
+    if any(Kind::may_be_replayed) {
+        headers.append(&mut replayed());
+    }
+    if !headers.is_empty() {
+        response["headers"] = headers.into();
     }
     // With `Accept: application/hl7-v2` a negative acknowledgement is its own body.
-    if of_status().any(|kind| matches!(kind, Kind::ApplicationError | Kind::Rejected)) {
+    if any(|kind| matches!(kind, Kind::ApplicationError | Kind::Rejected)) {
         let hl7 = acknowledgement(problem);
         for media_type in ["application/hl7-v2", "application/hl7-v2+xml"] {
             response["content"][media_type] = hl7[media_type].clone();

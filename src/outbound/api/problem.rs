@@ -129,6 +129,19 @@ impl Kind {
         )
     }
 
+    /// Whether it is stored under a key: the message may have arrived.
+    pub(super) fn may_be_replayed(self) -> bool {
+        matches!(
+            self,
+            Self::ApplicationError
+                | Self::Rejected
+                | Self::NoAnswer
+                | Self::ConnectionLost
+                | Self::BadAnswer
+                | Self::RefusedByProtocol
+        )
+    }
+
     fn row(self) -> (&'static str, StatusCode, &'static str) {
         use StatusCode as S;
         match self {

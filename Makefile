@@ -35,7 +35,7 @@ test: ## Unit, integration and doc tests
 
 # The peers are other people's: each is of one version, checked by its hash, under target/interop.
 .PHONY: interop
-interop: ## Other people's MLLP clients and parsers against the bridge: HAPI HL7v2, Python, Node.js
+interop: ## Other people's MLLP clients and parsers against the bridge: HAPI HL7v2, Python, Node.js; Schemathesis against its API
 	@tests/tools/interop.sh
 	INTEROP=required $(CARGO) test --locked --test interop
 

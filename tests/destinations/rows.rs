@@ -201,6 +201,8 @@ fn requests_that_reach_no_destination() {
     assert_eq!(refused, 17.0);
     let allow = ask(api, "DELETE /v1/destinations/ehr/messages", "", b"");
     assert_eq!(allow.headers["allow"], "POST");
+    let allow = ask(api, "DELETE /v1/destinations", "", b"");
+    assert_eq!(allow.headers["allow"], "GET, HEAD");
     bridge.stop();
 }
 

@@ -2,7 +2,8 @@
 //! parsers read every acknowledgement that the bridge makes, with their validation on.
 //!
 //! [`cases`] has the table of what each client sees, [`acks`] the acknowledgements and what each parser says of them,
-//! [`v3`] those of v3 and HL7's schema, [`servers`] is the other direction: other people's servers, [`peers`] runs the peers, [`page`] makes docs/interop.md of both tables. `make interop` installs the peers and lets
+//! [`v3`] those of v3 and HL7's schema, [`servers`] is the other direction: other people's servers, [`schemathesis`] holds the API
+//! against its description, [`peers`] runs the peers, [`page`] makes docs/interop.md of the tables. `make interop` installs the peers and lets
 //! nothing be skipped; README.md beside this file says more.
 
 #![allow(
@@ -12,6 +13,9 @@
     reason = "helpers of tests, on blocking threads"
 )]
 
+#[path = "../destinations/server.rs"]
+#[allow(dead_code, reason = "what only tests/destinations needs")]
+mod server;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -20,5 +24,6 @@ mod cases;
 mod lab;
 mod page;
 mod peers;
+mod schemathesis;
 mod servers;
 mod v3;

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::acks::{ASKED, DOUBTS, PARSERS, VERSIONS};
 use crate::cases::{CASES, CLIENTS, Case};
 use crate::peers::Peer;
+use crate::schemathesis::{UNWILLING, WILLING};
 use crate::servers::{SENT, SERVERS};
 use crate::v3;
 
@@ -54,6 +55,18 @@ the response with what the server meant.
 | --- | --- | --- | --- | --- |
 ";
 
+const API_HEAD: &str = "
+## The API's description
+
+Schemathesis makes requests of [`/openapi.json`](openapi.json): examples, each boundary of each schema, random ones that keep to it, random ones that
+do not, and chains of operations. Each status, media type, header and body that comes back must be in the document; what the document
+admits must be taken, and what it does not must be refused. It finds nothing. The bodies that are meant to be taken are made messages, for no schema can
+say what one is.
+
+| its server | response |
+| --- | --- |
+";
+
 const V3_HEAD: &str = "
 ## v3
 
@@ -92,6 +105,7 @@ impl Peer {
             Peer::NodeServer => "simple-hl7",
             Peer::Hl7apy => "hl7apy",
             Peer::V3Schema => "HL7's schema",
+            Peer::Schemathesis => "Schemathesis",
         }
     }
 
@@ -113,6 +127,11 @@ impl Peer {
             Peer::V3Schema => {
                 let version = pinned("tests/interop/v3/pom.xml", "<ipf.version>", "<");
                 format!("`ipf-commons-ihe-hl7v3` {version} (Java)")
+            }
+            Peer::Schemathesis => {
+                let file = "tests/interop/schemathesis/requirements.txt";
+                let version = pinned(file, "\nschemathesis==", " ");
+                format!("schemathesis {version} (Python)")
             }
             Peer::Node => {
                 let version = pinned(
@@ -149,6 +168,7 @@ impl Peer {
             Peer::V3Schema => {
                 "`MCCI_IN000002UV01.xsd` of the Normative Edition 2008 and what it includes, by the JDK's validator"
             }
+            Peer::Schemathesis => "its command `run`, with all of its checks",
         }
     }
 }
@@ -175,7 +195,11 @@ impl Notes {
 fn page() -> String {
     let mut page = HEAD.to_owned();
     page.push_str("| peer | is | what is used of it |\n| --- | --- | --- |\n");
-    let others = PARSERS.into_iter().chain([Peer::V3Schema]).chain(SERVERS);
+    let others = PARSERS
+        .into_iter()
+        .chain([Peer::V3Schema])
+        .chain(SERVERS)
+        .chain([Peer::Schemathesis]);
     for peer in CLIENTS.into_iter().chain(others) {
         writeln!(
             page,
@@ -198,6 +222,10 @@ fn page() -> String {
             " yes |".repeat(SERVERS.len())
         )
         .unwrap();
+    }
+    page.push_str(API_HEAD);
+    for row in WILLING.iter().chain(&UNWILLING) {
+        writeln!(page, "| {} | {} |", row.server, row.response).unwrap();
     }
     page.push_str(V3_HEAD);
     for asked in &v3::ASKED {

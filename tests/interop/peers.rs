@@ -29,6 +29,7 @@ pub(crate) enum Peer {
     HapiServer,
     AsyncioServer,
     NodeServer,
+    Schemathesis,
 }
 
 /// What a peer tells of one case.
@@ -68,6 +69,7 @@ impl Peer {
             Peer::MllpSend | Peer::Asyncio | Peer::AsyncioServer | Peer::Hl7apy => "python",
             Peer::Node | Peer::NodeServer => "node",
             Peer::V3Schema => "v3",
+            Peer::Schemathesis => "schemathesis",
         }
     }
 
@@ -84,27 +86,27 @@ impl Peer {
     }
 
     pub(crate) fn command(self) -> Command {
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop");
         match self {
             Peer::HapiClient | Peer::HapiParser | Peer::HapiServer => {
-                java("hapi/*", &sources.join("hapi/Peer.java"))
+                java("hapi/*", &source("hapi/Peer.java"))
             }
-            Peer::V3Schema => java("v3/*", &sources.join("v3/Schema.java")),
+            Peer::V3Schema => java("v3/*", &source("v3/Schema.java")),
             Peer::MllpSend | Peer::Asyncio | Peer::AsyncioServer | Peer::Hl7apy => {
                 let mut python = Command::new(installed("python/bin/python"));
-                python.arg("-B").arg(sources.join("python/peer.py"));
+                python.arg("-B").arg(source("python/peer.py"));
                 python
             }
             Peer::Node | Peer::NodeServer => {
-                let source = match self {
+                let file = match self {
                     Peer::NodeServer => "node/server.mjs",
                     _ => "node/peer.mjs",
                 };
                 let mut node = Command::new("node");
-                node.arg(sources.join(source))
+                node.arg(source(file))
                     .env("INTEROP_NODE", installed("node"));
                 node
             }
+            Peer::Schemathesis => Command::new(installed("schemathesis/bin/schemathesis")),
         }
     }
 
@@ -172,6 +174,13 @@ fn java(jars: &str, source: &Path) -> Command {
         .arg(installed(jars))
         .arg(source);
     java
+}
+
+/// A file of ours beside this one.
+pub(crate) fn source(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/interop")
+        .join(path)
 }
 
 fn installed(path: &str) -> PathBuf {

@@ -132,7 +132,7 @@ impl Api {
         };
         drop(bytes);
         if block.control_id().is_empty() {
-            let detail = "MSH-10 is empty, and its acknowledgement could not be known (destinations[].fill.control_id fills it in)";
+            let detail = "MSH-10 is empty, and its acknowledgement could not be known (destinations[].fill.control_id fills it in, though not in XML)";
             return Err(Refused::new(Kind::NoControlId, detail));
         }
         let mut report = Report::of(block.control_id(), filled, message.warnings);

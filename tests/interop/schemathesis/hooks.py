@@ -30,14 +30,17 @@ def serialize(_, value):
 def map_case(_, case):
     """The destination is one that there is, mostly; the body a message; the key the message's own."""
     # Everything is replaced, nothing changed in its place: other cases are made of the same parts.
+    body = None if case.media_type is None else case.body
     if "name" in case.path_parameters and is_meant(case, ParameterLocation.PATH):
         name = case.path_parameters["name"]
         choices = [*DESTINATIONS, name]
-        case.path_parameters = {**case.path_parameters, "name": choices[number(name) % len(choices)]}
+        case.path_parameters = {**case.path_parameters, "name": choices[number([name, body]) % len(choices)]}
     if case.media_type is None:
         return case
     if is_meant(case, ParameterLocation.BODY):
-        case.body = message(case.media_type, copy.deepcopy(case.body))
+        # What is XML the bridge does not fill in.
+        is_named = case.path_parameters["name"] != "filled" or case.media_type in XML
+        case.body = message(case.media_type, copy.deepcopy(body), f"{number(body):08x}" if is_named else "")
     headers = case.headers.copy()
     sent = number(case.body)
     headers["Accept"] = ACCEPTED[sent % len(ACCEPTED)]
@@ -60,42 +63,42 @@ def number(value):
     return zlib.crc32(json.dumps(value, default=str).encode())
 
 
-def message(media_type, body):
+def message(media_type, body, control_id):
     if media_type in ER7:
-        return er7(body)
+        return er7(body, control_id)
     if media_type in XML:
-        return xml(body)
+        return xml(body, control_id)
     data = body.get("data", body)
     if "rawbase64" in data:
-        data["rawbase64"] = base64.b64encode(er7(data["rawbase64"]).encode()).decode()
+        data["rawbase64"] = base64.b64encode(er7(data["rawbase64"], control_id).encode()).decode()
     elif "raw" in data:
-        data["raw"] = er7(data["raw"])
+        data["raw"] = er7(data["raw"], control_id)
     else:
-        with_header(data)
+        with_header(data, control_id)
     if not json.dumps(data, ensure_ascii=False).isascii():
         data.pop("charset", None)  # not every set has every character
     return body
 
 
-def er7(text):
+def er7(text, control_id):
     """A message with this text in a comment."""
     value = "".join({"|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\", "\\": "\\E\\"}.get(c, c) for c in plain(text))
-    header = f"MSH|^~\\&|TEST|HERE|EHR|THERE|20261122101500+0000||ADT^A08^ADT_A01|{number(text):08x}|P|2.5.1||||||UNICODE UTF-8"
+    header = f"MSH|^~\\&|TEST|HERE|EHR|THERE|20261122101500+0000||ADT^A08^ADT_A01|{control_id}|P|2.5.1||||||UNICODE UTF-8"
     return f"{header}\rPID|1||4711\rNTE|1||{value}\r"
 
 
-def xml(text):
+def xml(text, control_id):
     """The same in v2.xml."""
     value = "".join(f"&#{ord(c)};" for c in plain(text) if ord(c) not in (0xFFFE, 0xFFFF))
     return (
         '<?xml version="1.0" encoding="UTF-8"?><ADT_A01 xmlns="urn:hl7-org:v2xml"><MSH><MSH.1>|</MSH.1><MSH.2>^~\\&amp;</MSH.2>'
         "<MSH.9><MSG.1>ADT</MSG.1><MSG.2>A08</MSG.2><MSG.3>ADT_A01</MSG.3></MSH.9>"
-        f"<MSH.10>{number(text):08x}</MSH.10><MSH.11><PT.1>P</PT.1></MSH.11><MSH.12><VID.1>2.5.1</VID.1></MSH.12></MSH>"
+        f"<MSH.10>{control_id}</MSH.10><MSH.11><PT.1>P</PT.1></MSH.11><MSH.12><VID.1>2.5.1</VID.1></MSH.12></MSH>"
         f"<NTE><NTE.3>{value}</NTE.3></NTE></ADT_A01>"
     )
 
 
-def with_header(data):
+def with_header(data, control_id):
     """A header before the segments, which are none of their own message then."""
     for segment in data["segments"]:
         segment["id"] = "Z" + re.sub(r"[^A-Z0-9]", "Z", segment["id"])[:2]
@@ -103,7 +106,7 @@ def with_header(data):
     delimiters = data.get("delimiters", "")
     if len(set(delimiters)) < 5 or len(set(delimiters)) < len(delimiters):
         data.pop("delimiters", None)  # no schema says that each is another one, and not every message does with fewer
-    fields = {"9": [{"1": "ADT", "2": "A08", "3": "ADT_A01"}], "10": [{"1": f"{number(data):08x}"}], "11": [{"1": "P"}]}
+    fields = {"9": [{"1": "ADT", "2": "A08", "3": "ADT_A01"}], "10": [{"1": control_id}], "11": [{"1": "P"}]}
     data["segments"].insert(0, {"id": "MSH", "fields": {**fields, "12": [{"1": "2.5.1"}]}})
 
 

@@ -1,11 +1,16 @@
-//! The apps under `examples/`, run for real: each by itself, and behind the bridge. What the documentation offers for
-//! copying must work, and must not teach anybody to log a patient's name.
+//! The apps under `examples/`, run for real: each by itself, and behind the bridge; and [the programs that send](send). What the
+//! documentation offers for copying must work, and must not teach anybody to log a patient's name.
 
-#![allow(clippy::expect_used, reason = "helpers of tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_types,
+    reason = "helpers of tests, on blocking threads"
+)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
@@ -18,6 +23,11 @@ use support::bridge::Bridge;
 use support::messages::{adt, adt_without_pid3, oru};
 use support::peer::RawPeer;
 
+mod send;
+#[path = "../destinations/server.rs"]
+#[allow(dead_code, reason = "what only tests/destinations needs")]
+mod server;
+#[path = "../support/mod.rs"]
 mod support;
 
 /// A language that an example is written in.
@@ -148,6 +158,42 @@ fn behind_the_bridge(language: Language) {
     assert_no_patient(&log);
 }
 
+/// Whether a program is installed; says so where it is not. In CI that is a failure.
+fn is_here(program: &str, version: &str) -> bool {
+    let found = Command::new(program)
+        .arg(version)
+        .stdout(Stdio::null())
+        .status();
+    if found.as_ref().is_ok_and(std::process::ExitStatus::success) {
+        return true;
+    }
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "{program} is missing: {found:?}"
+    );
+    eprintln!("skipped: {program} is missing: {found:?}");
+    false
+}
+
+/// The program that Go makes of this.
+fn go_build(folder: &TempDir, at: &Path, what: &str) -> PathBuf {
+    let program = folder.path().join("program");
+    let mut build = Command::new("go");
+    build
+        .args(["build", "-o"])
+        .arg(&program)
+        .arg(what)
+        .current_dir(at);
+    // What is installed, and no version control of the folder around.
+    build
+        .env("GOTOOLCHAIN", "local")
+        .env("GOFLAGS", "-buildvcs=false");
+    let built = build.output().expect("run go");
+    let errors = String::from_utf8_lossy(&built.stderr);
+    assert!(built.status.success(), "go build: {errors}");
+    program
+}
+
 fn assert_no_patient(log: &str) {
     for secret in ["MUSTER", "ERIKA", "4711"] {
         assert!(!log.contains(secret), "{secret:?} was logged:\n{log}");
@@ -170,16 +216,7 @@ impl App {
             Language::Node => ("node", "--version"),
             Language::Go => ("go", "version"),
         };
-        let found = Command::new(program)
-            .arg(version)
-            .stdout(Stdio::null())
-            .status();
-        if !found.as_ref().is_ok_and(std::process::ExitStatus::success) {
-            assert!(
-                std::env::var_os("CI").is_none(),
-                "{program} is missing: {found:?}"
-            );
-            eprintln!("skipped: {program} is missing: {found:?}");
+        if !is_here(program, version) {
             return None;
         }
 
@@ -198,23 +235,7 @@ impl App {
             }
             // Not `go run`, whose child would outlive it.
             Language::Go => {
-                let app = folder.path().join("app");
-                let mut build = Command::new(program);
-                build
-                    .args(["build", "-o"])
-                    .arg(&app)
-                    .arg(".")
-                    .current_dir(examples.join("go"));
-                // What is installed, and no version control of the folder around.
-                build
-                    .env("GOTOOLCHAIN", "local")
-                    .env("GOFLAGS", "-buildvcs=false");
-                let built = build.output().expect("run go");
-                assert!(
-                    built.status.success(),
-                    "go build: {}",
-                    String::from_utf8_lossy(&built.stderr)
-                );
+                let app = go_build(&folder, &examples.join("go"), ".");
                 let mut command = Command::new(app);
                 command.arg("0");
                 command

@@ -58,9 +58,12 @@ deny-advisories: tools ## Known vulnerabilities; fetches the advisory database, 
 	$(CARGO) deny --locked check advisories
 
 .PHONY: examples
-examples: ## Check the example apps' own style and run each beside the bridge
-	python3 -m py_compile examples/python/app.py
+examples: ## Check the examples' own style and run each beside the bridge
+	python3 -m py_compile examples/python/app.py examples/send/send.py
 	node --check examples/node/app.mjs
+	node --check examples/send/send.mjs
+	sh -n examples/send/send.sh
+	test -z "$$(gofmt -l examples/send | tee /dev/stderr)" && GOTOOLCHAIN=local go vet examples/send/send.go
 	cd examples/go && test -z "$$(gofmt -l . | tee /dev/stderr)" && GOTOOLCHAIN=local go vet ./...
 	$(CARGO) test --locked --test examples
 

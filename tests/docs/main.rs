@@ -521,6 +521,51 @@ fn a_bad_key_a_bad_configuration_and_a_bad_command_are_found() {
 
 // Examples.
 
+/// Blocks behind "from [file](…):" and the like that are not a part of that file.
+fn not_of_its_file(
+    path: &str,
+    page: &str,
+    look: impl Fn(&Path) -> Option<String>,
+) -> (usize, Vec<String>) {
+    let (blocks, _) = split(page);
+    let (mut seen, mut faults) = (0, Vec::new());
+    for block in blocks {
+        let from = block.before.to_lowercase().contains("from [");
+        let Some(file) = links(&block.before).pop().filter(|_| from) else {
+            continue;
+        };
+        seen += 1;
+        let file = normal(&Path::new(path).parent().unwrap_or(Path::new("")).join(file));
+        if !look(&file).is_some_and(|text| text.contains(&block.text)) {
+            faults.push(format!("{path}:{}: not in {}", block.line, file.display()));
+        }
+    }
+    (seen, faults)
+}
+
+#[test]
+fn what_is_shown_of_a_program_is_in_it() {
+    let look = |path: &Path| fs::read_to_string(root().join(path)).ok();
+    let mut seen = 0;
+    for (path, page) in pages() {
+        let (of_page, faults) = not_of_its_file(&path, &page, look);
+        seen += of_page;
+        assert_none(&faults);
+    }
+    assert!(seen >= 5, "only {seen} blocks");
+}
+
+#[test]
+fn what_is_not_in_the_program_is_found() {
+    let page = "From [a.py](../a.py):\n\n```python\nx = 1\n```\nFrom [a.py](../a.py):\n```python\nx = 2\n```\n";
+    let look = |path: &Path| (path == Path::new("a.py")).then(|| "x = 1\ny = 2\n".to_owned());
+    let (seen, faults) = not_of_its_file("docs/p.md", page, look);
+    assert_eq!(
+        (seen, faults),
+        (2, vec!["docs/p.md:8: not in a.py".to_owned()])
+    );
+}
+
 #[test]
 fn every_json_block_can_be_read() {
     let mut seen = 0;

@@ -8,13 +8,15 @@ pub(super) struct Fenced {
     pub(super) language: String,
     pub(super) line: usize,
     pub(super) text: String,
+    /// The last line before it that is not empty.
+    pub(super) before: String,
 }
 
 /// Fenced blocks, and the lines outside of them.
 pub(super) fn split(page: &str) -> (Vec<Fenced>, Vec<&str>) {
     let mut blocks: Vec<Fenced> = Vec::new();
     let mut prose = Vec::new();
-    let mut open = false;
+    let (mut open, mut said) = (false, "");
     for (number, line) in page.lines().enumerate() {
         if let Some(language) = line.trim_start().strip_prefix("```") {
             open = !open;
@@ -23,6 +25,7 @@ pub(super) fn split(page: &str) -> (Vec<Fenced>, Vec<&str>) {
                     language: language.trim().to_owned(),
                     line: number + 2,
                     text: String::new(),
+                    before: said.to_owned(),
                 });
             }
         } else if let (true, Some(block)) = (open, blocks.last_mut()) {
@@ -30,6 +33,7 @@ pub(super) fn split(page: &str) -> (Vec<Fenced>, Vec<&str>) {
             block.text.push('\n');
         } else {
             prose.push(line);
+            said = if line.is_empty() { said } else { line };
         }
     }
     assert!(!open, "a fenced block that does not end");

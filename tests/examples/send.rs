@@ -1,6 +1,6 @@
 //! The programs of `examples/send`: what each makes of what can become of a message.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -152,6 +152,46 @@ fn nobody() -> SocketAddr {
     listener.local_addr().expect("its address")
 }
 
+/// Takes two requests, of which the first gets no response and the second this one; what it has read of both.
+fn forgetful(second: &'static str) -> (SocketAddr, thread::JoinHandle<[String; 2]>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    let taking = thread::spawn(move || {
+        ["", second].map(|response| {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut request = Vec::new();
+            while !request.ends_with(adt("S9").as_bytes()) {
+                let mut part = [0; 1024];
+                let read = stream.read(&mut part).expect("a request");
+                assert!(read > 0, "the request ended early");
+                request.extend_from_slice(&part[..read]);
+            }
+            stream.write_all(response.as_bytes()).expect("a response");
+            String::from_utf8(request).expect("UTF-8")
+        })
+    });
+    (address, taking)
+}
+
+/// What became of a message is asked with the same key.
+fn asks_again(sender: &Sender) {
+    let body = r#"{"code":"AA","control_id":"S9"}"#;
+    let response = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    for (second, status, says) in [(response, 0, "AA S9\n"), (String::new(), 4, "")] {
+        let (api, taking) = forgetful(second.leak());
+        sender.expect(api, "ehr", &adt("S9"), status, says);
+        let keys = taking.join().expect("the requests").map(|request| {
+            let head = request.to_ascii_lowercase();
+            let key = head.split("idempotency-key: ").nth(1).expect("a key");
+            key.lines().next().map(str::to_owned)
+        });
+        assert_eq!(keys[0], keys[1]);
+    }
+}
+
 fn sends(sender: &Sender) {
     let server = Server::start(judge);
     let away = nobody();
@@ -181,6 +221,7 @@ fn sends(sender: &Sender) {
     sender.expect(nobody(), "ehr", &adt("S7"), 3, "");
     assert_eq!(server.messages().len(), 4);
 
+    asks_again(sender);
     until_it_is_there(sender, api, away);
     bridge.stop();
 }

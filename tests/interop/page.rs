@@ -48,8 +48,8 @@ The acknowledgements, by what had become of the message:
 const SERVER_HEAD: &str = "
 ## Servers
 
-The bridge sends to other people's servers by [its API](outbound.md). What the server's parser reads (the control ID and PID-5.1) is compared with what was sent, and
-the response with what the server meant.
+The bridge sends to other people's servers by [its API](outbound.md). What the server's parser reads, the control ID, PID-5.1 and the whole message as it has
+it, is compared with what was sent, and the response with what the server meant.
 
 | sent | response | HAPI HL7v2 | `hl7.mllp` | simple-hl7 |
 | --- | --- | --- | --- | --- |

@@ -108,7 +108,8 @@ public class Peer {
             @Override
             public Message processMessage(Message message, Map<String, Object> about) throws HL7Exception {
                 Terser terser = new Terser(message);
-                line("{\"id\":\"" + terser.get("MSH-10") + "\",\"name\":\"" + terser.get("PID-5-1") + "\"}");
+                line("{\"id\":" + json(terser.get("MSH-10")) + ",\"name\":" + json(terser.get("PID-5-1"))
+                        + ",\"text\":" + json(message.encode()) + "}");
                 if (terser.get("PID-3-1") == null) {
                     throw new HL7Exception("no patient identifier");
                 }

@@ -15,7 +15,8 @@ const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const server = new TcpServer((error, request, response) => {
   if (error) throw error;
   const pid = request.msg.getSegment("PID");
-  tell({ id: request.msg.header.getField(8).toString(), name: pid.getComponent(5, 1).toString() });
+  const text = request.raw.slice(1, -2); // without the block's characters
+  tell({ id: request.msg.header.getField(8).toString(), name: pid.getComponent(5, 1).toString(), text });
   if (pid.getField(3).toString() === "") response.ack.getSegment("MSA").setField(1, "AE");
   response.end();
 });

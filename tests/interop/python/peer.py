@@ -252,7 +252,7 @@ async def serve(encoding):
             while not writer.is_closing():
                 received = await reader.readmessage()
                 pid = received.segment("PID")
-                line = {"id": str(received.segment("MSH")(10)), "name": str(pid(5)(1)(1))}
+                line = {"id": str(received.segment("MSH")(10)), "name": str(pid(5)(1)(1)), "text": str(received)}
                 print(json.dumps(line), flush=True)
                 writer.writemessage(received.create_ack("AA" if str(pid(3)) else "AE"))
                 await writer.drain()

@@ -468,6 +468,44 @@ fn ipv6_and_the_local_address() {
 }
 
 #[test]
+fn an_acknowledgement_in_xml_is_of_its_own_type() {
+    let server = Server::start(|message| {
+        let is_v3 = String::from_utf8_lossy(message).contains("urn:hl7-org:v3");
+        Some(block(match is_v3 {
+            true => {
+                "<MCCI_IN000002UV01 xmlns='urn:hl7-org:v3'><acknowledgement><typeCode code='CA'/><targetMessage>\
+                 <id root='1' extension='2'/></targetMessage></acknowledgement></MCCI_IN000002UV01>"
+            }
+            false => {
+                "<ACK xmlns='urn:hl7-org:v2xml'><MSA><MSA.1>AA</MSA.1><MSA.2>7</MSA.2></MSA></ACK>"
+            }
+        }))
+    });
+    let bridge = bridge(&server, "");
+    let v2 = "<ADT_A01 xmlns='urn:hl7-org:v2xml'><MSH><MSH.10>7</MSH.10></MSH></ADT_A01>";
+    let v3 = "<PRPA_IN201301UV02 xmlns='urn:hl7-org:v3'><id root='1' extension='2'/></PRPA_IN201301UV02>";
+    for (message, media_type, code) in [
+        (v2, "application/hl7-v2+xml", "AA"),
+        (v3, "application/hl7-v3+xml", "CA"),
+    ] {
+        let head = format!("Content-Type: {media_type}\r\n");
+        let answer = ask(api::address(&bridge), POST, &head, message.as_bytes());
+        answer.expect_code(code);
+        let head = format!("{head}Accept: {media_type}\r\n");
+        let itself = ask(api::address(&bridge), POST, &head, message.as_bytes());
+        assert_eq!(
+            (itself.status, itself.headers["content-type"].as_str()),
+            (200, media_type)
+        );
+        assert_eq!(
+            Some(std::str::from_utf8(&itself.bytes).unwrap()),
+            answer.body["raw"].as_str()
+        );
+    }
+    bridge.stop();
+}
+
+#[test]
 fn the_description_is_served() {
     let server = Server::start(ECHO);
     let bridge = bridge(&server, "");

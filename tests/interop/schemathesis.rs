@@ -24,8 +24,8 @@ const EXAMPLES: &str = "50";
 /// A destination.
 pub(crate) struct Row {
     name: &'static str,
-    /// What its server does with a message, by the control ID.
-    acts: fn(&str) -> Vec<Act>,
+    /// What its server does with a message.
+    acts: fn(&Asked) -> Vec<Act>,
     /// The same in words.
     pub(crate) server: &'static str,
     /// What comes of it.
@@ -36,13 +36,13 @@ pub(crate) struct Row {
 pub(crate) const WILLING: [Row; 3] = [
     Row {
         name: "plain",
-        acts: |id| answer(id, "AA"),
+        acts: |asked| answer(asked, "AA"),
         server: "accepts",
         response: "200, `AA`",
     },
     Row {
         name: "filled",
-        acts: |id| answer(id, "AA"),
+        acts: |asked| answer(asked, "AA"),
         server: "accepts, and the bridge fills in MSH-7 and MSH-10",
         response: "200, `AA`",
     },
@@ -58,13 +58,13 @@ pub(crate) const WILLING: [Row; 3] = [
 pub(crate) const UNWILLING: [Row; 6] = [
     Row {
         name: "error",
-        acts: |id| answer(id, "AE"),
+        acts: |asked| answer(asked, "AE"),
         server: "finds an error",
         response: "422, `AE`",
     },
     Row {
         name: "rejecting",
-        acts: |id| answer(id, "AR"),
+        acts: |asked| answer(asked, "AR"),
         server: "rejects",
         response: "502, `AR`",
     },
@@ -76,7 +76,7 @@ pub(crate) const UNWILLING: [Row; 6] = [
     },
     Row {
         name: "foreign",
-        acts: |_| answer("another", "AA"),
+        acts: |asked| answer(&asked.with("another"), "AA"),
         server: "acknowledges another message",
         response: "502",
     },
@@ -96,51 +96,86 @@ pub(crate) const UNWILLING: [Row; 6] = [
 
 const AWAY: &str = "away";
 
-/// The acknowledgement, in the message's own encoding.
-fn answer(id: &str, code: &str) -> Vec<Act> {
-    // An ID in XML keeps its mark, so that one function suffices.
-    let text = match id.strip_prefix('<') {
-        Some(id) => format!(
+/// How a message is written.
+#[derive(Clone, Copy)]
+enum Form {
+    Er7,
+    V2,
+    V3,
+}
+
+/// What an acknowledgement needs of a message that `hooks.py` makes.
+struct Asked {
+    form: Form,
+    control_id: String,
+}
+
+impl Asked {
+    fn of(message: &[u8]) -> Self {
+        let text = match message {
+            [0xFE, 0xFF, units @ ..] => {
+                let units = units.chunks_exact(2);
+                let units = units.map(|unit| u16::from_be_bytes([unit[0], unit[1]]));
+                String::from_utf16(&units.collect::<Vec<_>>()).expect("UTF-16")
+            }
+            bytes => String::from_utf8_lossy(bytes).into_owned(),
+        };
+        let (form, before, end) = if text.contains("urn:hl7-org:v3") {
+            (Form::V3, "extension=\"", '"')
+        } else if text.contains("urn:hl7-org:v2xml") {
+            (Form::V2, "<MSH.10>", '<')
+        } else {
+            let separator = text.chars().nth(3).expect("MSH-1");
+            let control_id = text.split(separator).nth(9).unwrap_or_default().to_owned();
+            let form = Form::Er7;
+            return Self { form, control_id };
+        };
+        let (_, rest) = text.split_once(before).expect("a control ID");
+        let control_id = rest.split(end).next().unwrap_or_default().to_owned();
+        Self { form, control_id }
+    }
+
+    fn with(&self, control_id: &str) -> Self {
+        let control_id = control_id.to_owned();
+        Self {
+            control_id,
+            ..*self
+        }
+    }
+}
+
+/// The acknowledgement, written as the message is.
+fn answer(Asked { form, control_id }: &Asked, code: &str) -> Vec<Act> {
+    let text = match form {
+        Form::Er7 => {
+            let msh = "MSH|^~\\&|EHR|THERE|TEST|HERE|20261122101501+0000||ACK^A08^ACK|A|P|2.5.1";
+            format!(
+                "{msh}\rMSA|{code}|{control_id}\rERR||PID^1^3|101^Required field missing^HL70357|E||||a text\r"
+            )
+        }
+        Form::V2 => format!(
             "<ACK xmlns=\"urn:hl7-org:v2xml\"><MSH><MSH.1>|</MSH.1><MSH.2>^~\\&amp;</MSH.2><MSH.9><MSG.1>ACK</MSG.1></MSH.9>\
              <MSH.10>A</MSH.10><MSH.11><PT.1>P</PT.1></MSH.11><MSH.12><VID.1>2.5.1</VID.1></MSH.12></MSH>\
-             <MSA><MSA.1>{code}</MSA.1><MSA.2>{id}</MSA.2></MSA></ACK>"
+             <MSA><MSA.1>{code}</MSA.1><MSA.2>{control_id}</MSA.2></MSA></ACK>"
         ),
-        None => er7(id, code),
+        Form::V3 => format!(
+            "<MCCI_IN000002UV01 xmlns=\"urn:hl7-org:v3\"><acknowledgement><typeCode code=\"{code}\"/><targetMessage>\
+             <id root=\"1.2.3\" extension=\"{control_id}\"/></targetMessage></acknowledgement></MCCI_IN000002UV01>"
+        ),
     };
     vec![Act::Write(block(&text))]
 }
 
-fn er7(id: &str, code: &str) -> String {
-    let msh = "MSH|^~\\&|EHR|THERE|TEST|HERE|20261122101501+0000||ACK^A08^ACK|A|P|2.5.1";
-    format!("{msh}\rMSA|{code}|{id}\rERR||PID^1^3|101^Required field missing^HL70357|E||||a text\r")
-}
-
-fn latin1(id: &str) -> Vec<Act> {
-    if id.starts_with('<') {
-        return answer(id, "AA");
-    }
-    let text = er7(id, "AA").replace("a text", "gr?n");
-    let bytes = block(&text).into_iter();
-    let bytes = bytes.map(|byte| if byte == b'?' { 0xFC } else { byte });
-    vec![Act::Write(bytes.collect())]
-}
-
-/// MSH-10 of what `hooks.py` makes; behind a `<` where that is XML.
-fn control_id(message: &[u8]) -> String {
-    let text = match message {
-        [0xFE, 0xFF, units @ ..] => {
-            let units = units
-                .chunks_exact(2)
-                .map(|unit| u16::from_be_bytes([unit[0], unit[1]]));
-            String::from_utf16(&units.collect::<Vec<_>>()).unwrap()
+/// An acknowledgement with a byte that is no UTF-8.
+fn latin1(asked: &Asked) -> Vec<Act> {
+    let mut acts = answer(asked, "AA");
+    for act in &mut acts {
+        if let (Act::Write(bytes), Form::Er7) = (act, asked.form) {
+            let place = bytes.windows(6).position(|part| part == b"a text");
+            bytes[place.expect("the text")] = 0xE4;
         }
-        bytes => String::from_utf8_lossy(bytes).into_owned(),
-    };
-    if let Some((_, rest)) = text.split_once("<MSH.10>") {
-        return format!("<{}", rest.split('<').next().unwrap_or_default());
     }
-    let separator = text.chars().nth(3).expect("MSH-1");
-    text.split(separator).nth(9).unwrap_or_default().to_owned()
+    acts
 }
 
 /// A bridge with such destinations.
@@ -149,7 +184,7 @@ fn bridge(rows: &[Row]) -> (Bridge, Vec<Server>) {
     let mut destinations = String::new();
     for Row { name, acts, .. } in rows {
         let acts = *acts;
-        let server = Server::acting(move |message| acts(&control_id(message)));
+        let server = Server::acting(move |message| acts(&Asked::of(message)));
         let address = match *name {
             AWAY => nobody(),
             _ => server.address.to_string(),

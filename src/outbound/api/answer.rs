@@ -4,6 +4,7 @@ use super::problem::{BASE, Kind, Refused};
 use super::report::{Ack, Report};
 use crate::outbound::answer::{Fault, faults};
 use crate::outbound::destination::{Snapshot, State};
+use crate::xml;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::Full;
@@ -219,11 +220,10 @@ fn rfc3339(at: SystemTime) -> String {
 pub(super) fn response(destination: &str, report: &Report, form: Form, replayed: bool) -> Answered {
     let status = report.problem.map_or(StatusCode::OK, Kind::status);
     if let (Form::Hl7, Some(answer)) = (form, &report.answer) {
-        let is_xml = answer.bytes.trim_ascii_start().starts_with(b"<");
-        let media_type = match is_xml {
-            true => "application/hl7-v2+xml",
-            false => "application/hl7-v2",
-        };
+        let document = xml::Message::read(&answer.bytes);
+        let media_type = document.map_or("application/hl7-v2", |document| {
+            document.dialect.media_type()
+        });
         let mut response = plain(status, media_type, answer.bytes.clone());
         mark(&mut response, replayed);
         return response;

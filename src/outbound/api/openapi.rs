@@ -86,7 +86,7 @@ fn send(acknowledged: &Value, problem: &Value) -> Value {
     let accepted = json!({
         "description": "The destination has accepted the message, or no acknowledgement was asked for.",
         "headers": replayed(),
-        "content": acknowledgement(acknowledged),
+        "content": acknowledgement("application/json", acknowledged),
     });
     let kinds: Vec<Kind> = Kind::ALL
         .into_iter()
@@ -131,12 +131,20 @@ fn bodies() -> Map<String, Value> {
     hl7.chain(envelopes).collect()
 }
 
-fn acknowledgement(schema: &Value) -> Value {
-    json!({
-        "application/json": {"schema": schema},
-        "application/hl7-v2": {"schema": {"type": "string"}},
-        "application/hl7-v2+xml": {"schema": {"type": "string"}},
-    })
+/// The types of an acknowledgement that is its own body.
+const OWN: [&str; 3] = [
+    "application/hl7-v2",
+    "application/hl7-v2+xml",
+    "application/hl7-v3+xml",
+];
+
+/// About an acknowledgement in this type, and the acknowledgement itself.
+fn acknowledgement(media_type: &str, schema: &Value) -> Value {
+    let mut content = Map::new();
+    content.insert(media_type.into(), json!({"schema": schema}));
+    let own = OWN.map(|own| (own.to_owned(), json!({"schema": {"type": "string"}})));
+    content.extend(own);
+    content.into()
 }
 
 fn replayed() -> Map<String, Value> {
@@ -200,10 +208,7 @@ fn response(problem: &Value, status: StatusCode, kinds: &[Kind]) -> Value {
     }
     // With `Accept: application/hl7-v2` a negative acknowledgement is its own body.
     if any(|kind| matches!(kind, Kind::ApplicationError | Kind::Rejected)) {
-        let hl7 = acknowledgement(problem);
-        for media_type in ["application/hl7-v2", "application/hl7-v2+xml"] {
-            response["content"][media_type] = hl7[media_type].clone();
-        }
+        response["content"] = acknowledgement("application/problem+json", problem);
     }
     response
 }

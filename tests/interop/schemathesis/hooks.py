@@ -18,7 +18,7 @@ from schemathesis.core.parameters import ParameterLocation
 DESTINATIONS = os.environ["DESTINATIONS"].split(",")
 ER7 = ["application/hl7-v2", "x-application/hl7-v2+er7", "application/hl7-v2+er7"]
 XML = ["application/hl7-v2+xml", "application/hl7-v3+xml", "application/xml", "text/xml"]
-ACCEPTED = ["*/*", "application/json", "application/hl7-v2", "text/html, application/hl7-v2+xml;q=0.5"]
+ACCEPTED = ["*/*", "application/json", "application/hl7-v2", "text/html, application/hl7-v3+xml;q=0.5"]
 
 
 @schemathesis.serializer(*ER7, *XML)
@@ -66,8 +66,10 @@ def number(value):
 def message(media_type, body, control_id):
     if media_type in ER7:
         return er7(body, control_id)
+    if media_type == "application/hl7-v3+xml":
+        return v3(body, control_id)
     if media_type in XML:
-        return xml(body, control_id)
+        return v2_xml(body, control_id)
     data = body.get("data", body)
     if "rawbase64" in data:
         data["rawbase64"] = base64.b64encode(er7(data["rawbase64"], control_id).encode()).decode()
@@ -87,14 +89,27 @@ def er7(text, control_id):
     return f"{header}\rPID|1||4711\rNTE|1||{value}\r"
 
 
-def xml(text, control_id):
-    """The same in v2.xml."""
-    value = "".join(f"&#{ord(c)};" for c in plain(text) if ord(c) not in (0xFFFE, 0xFFFF))
+def references(text):
+    """A text in XML."""
+    return "".join(f"&#{ord(c)};" for c in plain(text) if ord(c) not in (0xFFFE, 0xFFFF))
+
+
+def v3(text, control_id):
+    """A v3 message with this text."""
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><PRPA_IN201301UV02 xmlns="urn:hl7-org:v3" ITSVersion="XML_1.0">'
+        f'<id root="1.2.3" extension="{control_id}"/><acceptAckCode code="AL"/><controlActProcess>'
+        f"<text>{references(text)}</text></controlActProcess></PRPA_IN201301UV02>"
+    )
+
+
+def v2_xml(text, control_id):
+    """A message in v2.xml with this text."""
     return (
         '<?xml version="1.0" encoding="UTF-8"?><ADT_A01 xmlns="urn:hl7-org:v2xml"><MSH><MSH.1>|</MSH.1><MSH.2>^~\\&amp;</MSH.2>'
         "<MSH.9><MSG.1>ADT</MSG.1><MSG.2>A08</MSG.2><MSG.3>ADT_A01</MSG.3></MSH.9>"
         f"<MSH.10>{control_id}</MSH.10><MSH.11><PT.1>P</PT.1></MSH.11><MSH.12><VID.1>2.5.1</VID.1></MSH.12></MSH>"
-        f"<NTE><NTE.3>{value}</NTE.3></NTE></ADT_A01>"
+        f"<NTE><NTE.3>{references(text)}</NTE.3></NTE></ADT_A01>"
     )
 
 

@@ -109,22 +109,28 @@ fn is_service_link(key: &str) -> bool {
         && words.next() == Some("PORT")
 }
 
+/// Lists of which a variable can set a key, and what they are lists of.
+const LISTS: [(&str, &str); 2] = [("listeners", "listener"), ("destinations", "destination")];
+
 /// `LISTENERS__0__DELIVER__URL` to steps.
 fn steps_of(key: &str) -> Result<Vec<Step>, String> {
     let mut steps = Vec::new();
-    for (at, word) in key.split("__").enumerate() {
+    for word in key.split("__") {
         if word.is_empty() {
             return Err("not a key: levels are separated by two underscores".into());
         }
-        // The only list there is. Other numbers are keys: rows of the status table.
-        if at == 1 && steps == [Step::Key("listeners".into())] {
-            let index = word
-                .parse()
-                .map_err(|_| format!("expected the listener's number: {PREFIX}LISTENERS__0__…"))?;
-            steps.push(Step::Index(index));
-        } else {
-            steps.push(Step::Key(word.to_ascii_lowercase()));
-        }
+        // Other numbers are keys: rows of the status table.
+        let list = match steps.as_slice() {
+            [Step::Key(key)] => LISTS.iter().find(|(list, _)| list == key),
+            _ => None,
+        };
+        steps.push(match list {
+            Some((list, item)) => Step::Index(word.parse().map_err(|_| {
+                let list = list.to_ascii_uppercase();
+                format!("expected the {item}'s number: {PREFIX}{list}__0__…")
+            })?),
+            None => Step::Key(word.to_ascii_lowercase()),
+        });
     }
     Ok(steps)
 }
@@ -173,10 +179,8 @@ fn set(
                     return Ok(());
                 };
                 if *index > list.len() {
-                    let last = list.len();
-                    return Err(format!(
-                        "there is no listeners[{last}] before listeners[{index}]"
-                    ));
+                    let (last, list) = (list.len(), path_text(&here[..at]));
+                    return Err(format!("there is no {list}[{last}] before {list}[{index}]"));
                 }
                 if *index == list.len() {
                     list.push(Value::Null);

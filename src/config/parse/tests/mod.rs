@@ -221,6 +221,9 @@ fn later_sources_win() {
         ("MLLP_BRIDGE_LISTENERS__0__ACK__DEFAULT_VERSION", "2.4"),
         ("MLLP_BRIDGE_LISTENERS__0__LIMITS__KEEPALIVE", "off"),
         ("MLLP_BRIDGE_THREADS", "3"),
+        ("MLLP_BRIDGE_DESTINATIONS__0__NAME", "ehr"),
+        ("MLLP_BRIDGE_DESTINATIONS__0__ADDRESS", "ehr.example:2575"),
+        ("MLLP_BRIDGE_DESTINATIONS__0__CONNECTIONS", "8"),
         ("OTHER", "ignored"),
     ];
     let flags = Overrides {
@@ -241,6 +244,8 @@ fn later_sources_win() {
     assert_eq!(adt.session.limits.keepalive, None);
     assert_eq!(config.log.level, LogLevel::Debug);
     assert_eq!(config.threads, 3);
+    let ehr = &config.destinations[0];
+    assert_eq!((&*ehr.name, ehr.sending.connections), ("ehr", 8));
 }
 
 #[test]

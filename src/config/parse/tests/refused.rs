@@ -56,6 +56,8 @@ fn errors_in_variables_name_the_variable() {
         ("MLLP_BRIDGE_THREADS", "many"),
         ("MLLP_BRIDGE_LISTENERS__DELIVER__URL", "http://app/"),
         ("MLLP_BRIDGE_LISTENERS__4__NAME", "x"),
+        ("MLLP_BRIDGE_DESTINATIONS__ADDRESS", "ehr:2575"),
+        ("MLLP_BRIDGE_DESTINATIONS__1__NAME", "x"),
         ("MLLP_BRIDGE_LOG____X", "x"),
     ];
     assert_eq!(
@@ -63,7 +65,10 @@ fn errors_in_variables_name_the_variable() {
         [
             "MLLP_BRIDGE_LISTENERS__DELIVER__URL: expected the listener's number: \
              MLLP_BRIDGE_LISTENERS__0__…",
+            "MLLP_BRIDGE_DESTINATIONS__ADDRESS: expected the destination's number: \
+             MLLP_BRIDGE_DESTINATIONS__0__…",
             "MLLP_BRIDGE_LOG____X: not a key: levels are separated by two underscores",
+            "MLLP_BRIDGE_DESTINATIONS__1__NAME: there is no destinations[0] before destinations[1]",
             "MLLP_BRIDGE_LISTENERS__4__NAME: there is no listeners[1] before listeners[4]",
             "MLLP_BRIDGE_LOG__LEVL: unknown key, did you mean level?",
             "MLLP_BRIDGE_THREADS: expected a whole number, not \"many\"",

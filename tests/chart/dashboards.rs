@@ -133,9 +133,9 @@ fn queries(dashboard: &Value) -> Vec<String> {
 fn they_are_well_formed() {
     let all = dashboards();
     let names: Vec<_> = all.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["listener", "overview", "pod"]);
+    assert_eq!(names, ["destinations", "listener", "overview", "pod"]);
     let uids: BTreeSet<_> = all.iter().map(|(_, one)| text(one, "/uid")).collect();
-    assert_eq!(uids.len(), 3);
+    assert_eq!(uids.len(), all.len());
     for (name, dashboard) in &all {
         assert_eq!(faults(dashboard), [""; 0], "{name}");
     }

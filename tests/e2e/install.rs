@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::cluster::{Cluster, Needs, eventually, root};
+use crate::cluster::{Cluster, Needs, eventually, root, run};
 use crate::hospital::{Account, Hospital, Store};
 use crate::namespace::Namespace;
 use crate::pods;
@@ -38,12 +38,12 @@ fn life(helm: &'static str) {
     let start = Instant::now();
     let store = Store::start(&namespace);
     let app = pods::recorder(cluster, &store.url);
-    namespace.apply(&[labelled_deployment(
-        "hl7",
-        2,
-        &json!({ "mllp-bridge.io/app-path": "/hl7" }),
-        &[app],
-    )]);
+    let annotations =
+        json!({ "mllp-bridge.io/app-path": "/hl7", "mllp-bridge.io/config": "destinations" });
+    namespace.apply(&[
+        destinations(),
+        labelled_deployment("hl7", 2, &annotations, &[app]),
+    ]);
     namespace.rolled_out("hl7");
     let rollout = start.elapsed();
     let pod = namespace.list("pods", "app=hl7")[0].clone();
@@ -131,6 +131,40 @@ fn life(helm: &'static str) {
     );
 }
 
+/// What annotations cannot say: a destination, which is the sidecar's own listener.
+fn destinations() -> Value {
+    let config = "destinations:\n  - name: ehr\n    address: 127.0.0.1:2575\n";
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": { "name": "destinations" },
+        "data": { "config.yaml": config },
+    })
+}
+
+/// An app sends a message: the example program, beside the app, through the sidecar's API.
+#[track_caller]
+fn send_from(namespace: &Namespace, pod: &str, control_id: &str) {
+    let message = format!(
+        "MSH|^~\\&|APP|CLOUD|EHR|HOSPITAL|20260405101530||ADT^A08^ADT_A01|{control_id}|P|2.5.1\r\
+         PID|1||4711^^^HOSPITAL^MR||TESTMANN^ERIKA\r"
+    );
+    let mut command = namespace.cluster.command("kubectl");
+    command.args([
+        "--namespace",
+        &namespace.name,
+        "exec",
+        "-i",
+        pod,
+        "-c",
+        "app",
+    ]);
+    command.args(["--", "python3", "/app/send.py", "ehr", "/dev/stdin"]);
+    if let Err(error) = run(command, Some(&message)) {
+        panic!("{control_id} was not sent: {error}");
+    }
+}
+
 fn example(cluster: Cluster) -> Value {
     pods::python(cluster, "app", &["app.py", "8080"])
 }
@@ -185,6 +219,15 @@ fn dashboards(cluster: Cluster, namespace: &Namespace, pod: &str, address: &str)
     Hospital::send(namespace, address, "RESET", 1); // the app breaks the connection, once
     Hospital::send(namespace, address, "LF", 1); // segments that end with line feeds: a deviation
     prometheus.shows(&accepted, 27.0);
+    let sent = format!(
+        "sum(mllp_bridge_destination_messages_total{{outcome=\"accepted\",pod=\"{pod}\"}})"
+    );
+    prometheus.shows(&sent, 0.0);
+    for control_id in ["OUT1", "OUT2", "OUT3"] {
+        send_from(namespace, pod, control_id);
+    }
+    prometheus.shows(&sent, 3.0);
+    prometheus.shows(&accepted, 30.0);
 
     let mut empty = Vec::new();
     let mut asked = 0;
@@ -201,7 +244,8 @@ fn dashboards(cluster: Cluster, namespace: &Namespace, pod: &str, address: &str)
             asked += 1;
             let query = query
                 .replace("$namespace", &namespace.name)
-                .replace("$listener", ".+");
+                .replace("$listener", ".+")
+                .replace("$destination", ".+");
             let query = query
                 .replace("$pod", pod)
                 .replace("$__rate_interval", "1m")

@@ -1,6 +1,6 @@
 //! Many at once: the order of one client, and who gets which answer where a server delays, drops and swaps them.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -78,6 +78,13 @@ fn marked(message: &[u8]) -> Vec<u8> {
     ))
 }
 
+/// What a client was told of its message.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Accepted,
+    Failed { may_have_arrived: bool },
+}
+
 fn nobody_gets_anothers_answer(connections: usize, seed: u64) {
     const REQUESTS: usize = 5_000;
     const CLIENTS: usize = 64;
@@ -118,11 +125,11 @@ fn nobody_gets_anothers_answer(connections: usize, seed: u64) {
             let next = Arc::clone(&next);
             thread::spawn(move || {
                 let mut client = Client::connect(api);
-                let mut seen = [0usize; 2];
+                let mut told = Vec::new();
                 loop {
                     let number = next.fetch_add(1, Relaxed);
                     if number >= REQUESTS {
-                        return seen;
+                        return told;
                     }
                     let id = format!("C{number}");
                     let text = message(&id, "").replace("MUSTER", &format!("TOKEN-{number}|"));
@@ -132,32 +139,55 @@ fn nobody_gets_anothers_answer(connections: usize, seed: u64) {
                             let raw = answer.body["raw"].as_str().unwrap();
                             let own = format!("MSA|AA|{id}|token {number}\r");
                             assert!(raw.contains(&own), "message {number} got {raw:?}");
-                            seen[0] += 1;
+                            told.push((id, Told::Accepted));
                         }
-                        502..=504 => seen[1] += 1,
+                        502..=504 => {
+                            let may_have_arrived = answer.body["may_have_arrived"].as_bool();
+                            let may_have_arrived = may_have_arrived.expect("whether it may have");
+                            told.push((id, Told::Failed { may_have_arrived }));
+                        }
                         other => panic!("message {number}: {other} {}", answer.body),
                     }
                 }
             })
         })
         .collect();
-    let mut seen = [0usize; 2];
+    let mut told = Vec::with_capacity(REQUESTS);
     for client in clients {
-        let counts = client
-            .join()
-            .unwrap_or_else(|_| panic!("seed {seed}, {connections} connections"));
-        seen = [seen[0] + counts[0], seen[1] + counts[1]];
+        let client = client.join();
+        told.extend(client.unwrap_or_else(|_| panic!("seed {seed}, {connections} connections")));
     }
-    assert_eq!(seen[0] + seen[1], REQUESTS);
+    assert_eq!(told.len(), REQUESTS);
+
+    // What the server has is what the clients were told.
+    let mut arrived = HashMap::<String, usize>::new();
+    for message in server.messages() {
+        *arrived.entry(control_id(&message)).or_default() += 1;
+    }
+    for (id, told) in &told {
+        let times = arrived.remove(id).unwrap_or_default();
+        let right = match told {
+            Told::Accepted => times == 1,
+            Told::Failed { may_have_arrived } => times == 0 || times == 1 && *may_have_arrived,
+        };
+        assert!(
+            right,
+            "{id} came {times} times, and was {told:?} (seed {seed})"
+        );
+    }
+    assert!(arrived.is_empty(), "nobody sent {arrived:?} (seed {seed})");
+    let accepted = told
+        .iter()
+        .filter(|(_, told)| *told == Told::Accepted)
+        .count();
     assert!(
-        seen[0] > REQUESTS / 2,
-        "only {} were answered (seed {seed})",
-        seen[0]
+        accepted > REQUESTS / 2,
+        "only {accepted} were answered (seed {seed})"
     );
     let counted = |outcome| bridge.metric_sum("mllp_bridge_destination_messages_total", outcome);
     assert_eq!(
         counted(&[("outcome", "accepted")]) as usize,
-        seen[0],
+        accepted,
         "seed {seed}"
     );
     assert_eq!(counted(&[]) as usize, REQUESTS, "seed {seed}");

@@ -141,11 +141,11 @@ async fn compare(options: &Options, cores: Cores) -> Result<()> {
         // Another first one each time: a machine that grows slower meets all of them alike.
         for turn in 0..clients.len() {
             let index = (turn + run) % clients.len();
-            let before = stub.received();
+            let before = stub.counter.received();
             let figures = start_client(options, clients[index], stub.address, cores.server).await?;
-            let after = stub.received();
-            let requests = after.requests - before.requests;
-            let bytes = after.body_bytes - before.body_bytes;
+            let after = stub.counter.received();
+            let requests = after.messages - before.messages;
+            let bytes = after.bytes - before.bytes;
             ensure!(
                 requests == figures.answered && bytes == requests * BODY_BYTES as u64,
                 "{:?} reports {} answers; the app received {requests} requests, {bytes} bytes",

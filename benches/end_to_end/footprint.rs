@@ -11,6 +11,7 @@ use crate::bridge::{Bridge, Recipe};
 use crate::load::Client;
 use crate::messages::{self, Message, Rendered, Wire};
 use crate::proc;
+use crate::stub::Counter;
 use crate::throughput::{Candidate, Carrier, exercise, median};
 
 pub(crate) const MIB: usize = 1024 * 1024;
@@ -54,6 +55,8 @@ pub(crate) async fn memory(recipe: &Recipe, effort: Duration) -> Result<Memory> 
         carrier: Carrier::Bridge,
         address: bridge.address,
         pids: Vec::new(),
+        counter: Counter::default(),
+        core: None,
     };
     exercise(&candidate, &messages::adt(), 64, effort).await?;
     let after_small_kib = settled_kib(pid).await?;

@@ -196,6 +196,7 @@ impl Client {
             let complete = match message.wire {
                 Wire::Mllp => acknowledged(answer, message.control_id())?,
                 Wire::Http => succeeded(answer)?,
+                Wire::Api => succeeded(answer)? && told(answer, message.control_id())?,
             };
             if complete {
                 return Ok(());
@@ -221,6 +222,18 @@ fn acknowledged(answer: &[u8], control_id: &[u8]) -> Result<bool> {
         "the ACK of another message than {:?}: {:?}",
         String::from_utf8_lossy(control_id),
         text()
+    );
+    Ok(true)
+}
+
+/// True where the API says that this message was accepted; anything else is an error.
+fn told(answer: &[u8], control_id: &[u8]) -> Result<bool> {
+    let body = memchr::memmem::find(answer, b"\r\n\r\n").map_or(&[][..], |at| &answer[at + 4..]);
+    let body: serde_json::Value = serde_json::from_slice(body)?;
+    let whose = body["control_id"].as_str().map(str::as_bytes);
+    ensure!(
+        body["code"] == "AA" && whose == Some(control_id),
+        "not this message's acceptance: {body}"
     );
     Ok(true)
 }

@@ -6,6 +6,8 @@
 //!  load ── POST ─────────────────────────────────────────────▶ stub    direct
 //!  load ── POST ──────────────────────▶ nginx  ─── POST ─────▶ stub    nginx
 //!  load ── MLLP ──────────────────────▶ bridge ─── POST ─────▶ stub    bridge
+//!                                       client ─── MLLP ─────▶ ehr     client
+//!  load ── POST ──────────────────────▶ bridge ─── MLLP ─────▶ ehr     outbound
 //! ```
 //!
 //! Every answer is checked and every message counted at the app: figures of a bridge that loses or
@@ -20,7 +22,9 @@
 #![allow(clippy::disallowed_types, clippy::disallowed_methods)]
 
 mod bridge;
+mod client;
 mod cores;
+mod ehr;
 mod footprint;
 mod load;
 mod machine;
@@ -44,6 +48,7 @@ use clap::Parser;
 
 use crate::bridge::{Bridge, Recipe};
 use crate::cores::Cores;
+use crate::ehr::Ehr;
 use crate::machine::Machine;
 use crate::nginx::Nginx;
 use crate::report::Report;
@@ -78,6 +83,8 @@ struct Options {
     /// Measure direct and nginx alone
     #[arg(long)]
     no_bridge: bool,
+    #[command(flatten)]
+    client: client::RawClient,
     /// Given by cargo bench, and not by cargo test, which is not for measuring
     #[arg(long, hide = true)]
     bench: bool,
@@ -111,6 +118,10 @@ fn main() -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    if let Some(said) = runtime.block_on(options.client.run())? {
+        eprintln!("{said}");
+        return Ok(ExitCode::SUCCESS);
+    }
     let report = runtime.block_on(measure(&options, cores))?;
 
     let targets = targets::judge(&report);
@@ -143,6 +154,7 @@ async fn measure(options: &Options, cores: Cores) -> Result<Report> {
     let recipe = Recipe {
         binary: options.bridge.clone(),
         app: stub.address,
+        ehr: None,
         core: cores.server,
     };
 
@@ -185,32 +197,45 @@ async fn measure_throughput(
         Some(program) => Some(Nginx::start(&program, stub.address, recipe.core).await?),
         None => None,
     };
+    let ehr = Ehr::start().await?;
+    let recipe = &Recipe {
+        ehr: Some(ehr.address),
+        ..recipe.clone()
+    };
     let bridge = if options.no_bridge {
         None
     } else {
         report.note("starting the bridge", Bridge::start(recipe).await)
     };
 
-    let mut candidates = vec![Candidate {
-        carrier: Carrier::Direct,
-        address: stub.address,
-        pids: Vec::new(),
-    }];
-    candidates.extend(nginx.as_ref().map(|nginx| Candidate {
-        carrier: Carrier::Nginx,
-        address: nginx.address,
-        pids: nginx.pids.clone(),
-    }));
-    candidates.extend(bridge.as_ref().map(|bridge| Candidate {
-        carrier: Carrier::Bridge,
-        address: bridge.address,
-        pids: vec![bridge.process.pid()],
-    }));
+    let candidate = |carrier: Carrier, address, pids| Candidate {
+        carrier,
+        address,
+        pids,
+        counter: if carrier.is_way_out() {
+            ehr.counter.clone()
+        } else {
+            stub.counter.clone()
+        },
+        core: recipe.core,
+    };
+    let mut candidates = vec![candidate(Carrier::Direct, stub.address, Vec::new())];
+    if let Some(nginx) = &nginx {
+        candidates.push(candidate(Carrier::Nginx, nginx.address, nginx.pids.clone()));
+    }
+    if let Some(bridge) = &bridge {
+        let pids = vec![bridge.process.pid()];
+        candidates.push(candidate(Carrier::Bridge, bridge.address, pids.clone()));
+        candidates.push(candidate(Carrier::Client, ehr.address, Vec::new()));
+        let api = bridge
+            .api
+            .map(|api| candidate(Carrier::Outbound, api, pids));
+        candidates.extend(api);
+    }
 
     let messages = messages::all();
     let effort = options.effort();
-    let (rows, failures) =
-        throughput::measure(&candidates, &messages, stub, effort, &options.only).await;
+    let (rows, failures) = throughput::measure(&candidates, &messages, effort, &options.only).await;
     report.throughput = rows;
     if let (false, Some(bridge)) = (failures.is_empty(), &bridge) {
         eprintln!("last lines of the bridge:\n{}", bridge.process.last_lines());

@@ -13,9 +13,12 @@ pub(crate) const CONTROL_ID_DIGITS: usize = 12;
 const CONTROL_ID: &str = "000000000000";
 
 /// Start and end of an MLLP block.
-const VT: u8 = 0x0b;
-const FS: u8 = 0x1c;
-const CR: u8 = 0x0d;
+pub(crate) const VT: u8 = 0x0b;
+pub(crate) const FS: u8 = 0x1c;
+pub(crate) const CR: u8 = 0x0d;
+
+/// Where the bridge takes messages for the MLLP server of the harness.
+const API: &str = "/v1/destinations/ehr/messages";
 
 /// A message and what the report calls it.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub(crate) enum Wire {
     Mllp,
     /// As the body of a POST; the answer is a status.
     Http,
+    /// As the body of a POST to the bridge's API; the answer is JSON about an acknowledgement.
+    Api,
 }
 
 /// A message ready to be written to a socket, but for its control ID.
@@ -52,9 +57,10 @@ impl Rendered {
                 bytes.extend_from_slice(&message.text);
                 bytes.extend_from_slice(&[FS, CR]);
             }
-            Wire::Http => {
+            Wire::Http | Wire::Api => {
+                let path = if wire == Wire::Api { API } else { "/hl7" };
                 let head = format!(
-                    "POST /hl7 HTTP/1.1\r\nHost: {target}\r\nContent-Type: application/hl7-v2\r\n\
+                    "POST {path} HTTP/1.1\r\nHost: {target}\r\nContent-Type: application/hl7-v2\r\n\
                      Content-Length: {}\r\n\r\n",
                     message.text.len()
                 );

@@ -21,47 +21,58 @@ const BUFFER: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Stub {
     pub(crate) address: SocketAddr,
-    counts: Arc<Counts>,
+    pub(crate) counter: Counter,
 }
+
+/// Counts what a server of the harness receives.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Counter(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
-    requests: AtomicU64,
-    body_bytes: AtomicU64,
+    messages: AtomicU64,
+    bytes: AtomicU64,
 }
 
-/// What the stub has received so far.
+/// What a server has received so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Received {
-    pub(crate) requests: u64,
-    pub(crate) body_bytes: u64,
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Counter {
+    pub(crate) fn add(&self, messages: u64, bytes: usize) {
+        self.0.messages.fetch_add(messages, Ordering::Relaxed);
+        self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn received(&self) -> Received {
+        Received {
+            messages: self.0.messages.load(Ordering::Relaxed),
+            bytes: self.0.bytes.load(Ordering::Relaxed),
+        }
+    }
 }
 
 impl Stub {
     /// Starts it on the runtime that this is called in.
     pub(crate) async fn start() -> Result<Self> {
-        let counts = Arc::new(Counts::default());
+        let counter = Counter::default();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        tokio::spawn(accept(listener, Arc::clone(&counts)));
-        Ok(Self { address, counts })
-    }
-
-    pub(crate) fn received(&self) -> Received {
-        Received {
-            requests: self.counts.requests.load(Ordering::Relaxed),
-            body_bytes: self.counts.body_bytes.load(Ordering::Relaxed),
-        }
+        tokio::spawn(accept(listener, counter.clone()));
+        Ok(Self { address, counter })
     }
 }
 
-async fn accept(listener: TcpListener, counts: Arc<Counts>) -> io::Result<()> {
+async fn accept(listener: TcpListener, counter: Counter) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let counts = Arc::clone(&counts);
+        let counter = counter.clone();
         tokio::spawn(async move {
-            if let Err(error) = serve(stream, &counts).await {
+            if let Err(error) = serve(stream, &counter).await {
                 eprintln!("stub: {error:#}");
             }
         });
@@ -69,7 +80,7 @@ async fn accept(listener: TcpListener, counts: Arc<Counts>) -> io::Result<()> {
 }
 
 /// Serves one connection until the client closes it.
-async fn serve(mut stream: TcpStream, counts: &Counts) -> Result<()> {
+async fn serve(mut stream: TcpStream, counter: &Counter) -> Result<()> {
     // Small until a body is long: a server may hold 1,000 connections here, most of them idle.
     let mut input = Input {
         buffer: vec![0; 4096],
@@ -98,10 +109,7 @@ async fn serve(mut stream: TcpStream, counts: &Counts) -> Result<()> {
             Body::Chunked => input.discard_chunks(&mut stream).await?,
         };
         // Counted before it is answered: when the last ACK is in, the count is complete.
-        counts.requests.fetch_add(head.messages, Ordering::Relaxed);
-        counts
-            .body_bytes
-            .fetch_add(body_bytes as u64, Ordering::Relaxed);
+        counter.add(head.messages, body_bytes);
         stream.write_all(ANSWER).await?;
     }
 }

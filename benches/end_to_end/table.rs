@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::report::Report;
 use crate::targets::Target;
-use crate::throughput::Row;
+use crate::throughput::{Ratios, Row};
 
 /// A table; the first column is text, the others are figures and are set to the right.
 pub(crate) struct Table {
@@ -59,6 +59,9 @@ pub(crate) fn print(report: &Report, targets: &[Target]) {
             "## Throughput, latency, CPU\n\n{}",
             throughput(&report.throughput)
         );
+        if report.throughput.iter().any(|row| row.carrier.is_way_out()) {
+            println!("## The way out\n\n{}", way_out(&report.throughput));
+        }
         print_disturbance(&report.throughput);
     }
     let footprint = footprint(report);
@@ -105,29 +108,65 @@ fn throughput(rows: &[Row]) -> Table {
         "p99 ÷ nginx",
         "body bytes",
     ]);
-    for row in rows {
-        let figures = &row.median;
-        let ratio = |pick: fn(&crate::throughput::Ratios) -> f64| {
-            let ratios = row.against_nginx.as_ref();
-            ratios.map_or_else(String::new, |ratios| format!("{:.2}", pick(ratios)))
-        };
-        table.row([
-            row.message.to_owned(),
-            row.message_bytes.to_string(),
-            row.connections.to_string(),
-            row.carrier.name().to_owned(),
-            format!("{:.0}", figures.messages_per_second),
-            short(figures.p50_us),
-            short(figures.p99_us),
-            short(figures.p999_us),
-            figures.cpu_us.map_or_else(String::new, short),
-            ratio(|ratios| ratios.cpu),
-            ratio(|ratios| ratios.p50),
-            ratio(|ratios| ratios.p99),
-            format!("{:.0}", figures.body_bytes),
-        ]);
+    for row in rows.iter().filter(|row| !row.carrier.is_way_out()) {
+        let nginx = row.against_nginx.as_ref();
+        table.row(figures(row).into_iter().chain([
+            ratio(nginx, |ratios| ratios.cpu),
+            ratio(nginx, |ratios| ratios.p50),
+            ratio(nginx, |ratios| ratios.p99),
+            format!("{:.0}", row.median.body_bytes),
+        ]));
     }
     table
+}
+
+/// The same for messages that are sent, against a raw client and against the way in.
+fn way_out(rows: &[Row]) -> Table {
+    let mut table = Table::new(&[
+        "message",
+        "bytes",
+        "connections",
+        "sent by",
+        "messages/s",
+        "p50 µs",
+        "p99 µs",
+        "p99.9 µs",
+        "CPU µs/message",
+        "messages/s ÷ client",
+        "CPU ÷ client",
+        "CPU ÷ inbound",
+        "p50 ÷ inbound",
+    ]);
+    for row in rows.iter().filter(|row| row.carrier.is_way_out()) {
+        let (client, inbound) = (row.against_client.as_ref(), row.against_inbound.as_ref());
+        table.row(figures(row).into_iter().chain([
+            ratio(client, |ratios| ratios.messages_per_second),
+            ratio(client, |ratios| ratios.cpu),
+            ratio(inbound, |ratios| ratios.cpu),
+            ratio(inbound, |ratios| ratios.p50),
+        ]));
+    }
+    table
+}
+
+/// The columns that both tables begin with.
+fn figures(row: &Row) -> [String; 9] {
+    let figures = &row.median;
+    [
+        row.message.to_owned(),
+        row.message_bytes.to_string(),
+        row.connections.to_string(),
+        row.carrier.name().to_owned(),
+        format!("{:.0}", figures.messages_per_second),
+        short(figures.p50_us),
+        short(figures.p99_us),
+        short(figures.p999_us),
+        figures.cpu_us.map_or_else(String::new, short),
+    ]
+}
+
+fn ratio(ratios: Option<&Ratios>, pick: fn(&Ratios) -> f64) -> String {
+    ratios.map_or_else(String::new, |ratios| format!("{:.2}", pick(ratios)))
 }
 
 fn footprint(report: &Report) -> Table {

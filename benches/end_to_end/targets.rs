@@ -52,6 +52,17 @@ pub(crate) fn judge(report: &Report) -> Vec<Target> {
             );
         }
     }
+    // The way out costs no more than the way in.
+    let outbound = row(report, Carrier::Outbound, "adt-900", 8);
+    let against_inbound = outbound.and_then(|row| row.against_inbound.as_ref());
+    let ratios: [(&str, PickRatio); 2] = [
+        ("CPU per message", |ratios| ratios.cpu),
+        ("p50", |ratios| ratios.p50),
+    ];
+    for (figure, pick) in ratios {
+        let what = format!("{figure}, adt-900/8, way out");
+        add(what, 1.0, "× inbound", against_inbound.map(pick));
+    }
     for message in ["oru-1m-document", "oru-1m-lines"] {
         let cpu_ms = bridge_row(report, message, 8)
             .and_then(|row| row.median.cpu_us)
@@ -86,7 +97,16 @@ pub(crate) fn judge(report: &Report) -> Vec<Target> {
 }
 
 fn bridge_row<'a>(report: &'a Report, message: &str, connections: usize) -> Option<&'a Row> {
+    row(report, Carrier::Bridge, message, connections)
+}
+
+fn row<'a>(
+    report: &'a Report,
+    carrier: Carrier,
+    message: &str,
+    connections: usize,
+) -> Option<&'a Row> {
     report.throughput.iter().find(|row| {
-        row.carrier == Carrier::Bridge && row.message == message && row.connections == connections
+        row.carrier == carrier && row.message == message && row.connections == connections
     })
 }

@@ -10,9 +10,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
+use crate::client::{self, Said};
 use crate::load::{self, Measured, Plan};
 use crate::messages::{Message, Rendered, Wire};
-use crate::stub::Stub;
+use crate::stub::Counter;
 
 /// Connections of the closed loops.
 pub(crate) const CONNECTIONS: [usize; 3] = [1, 8, 64];
@@ -25,6 +26,10 @@ pub(crate) enum Carrier {
     Direct,
     Nginx,
     Bridge,
+    /// The way out, without a bridge: a raw MLLP client on the server's core sends to the MLLP server.
+    Client,
+    /// The way out: the load generator POSTs to the bridge's API, and the bridge sends to the MLLP server.
+    Outbound,
 }
 
 impl Carrier {
@@ -33,7 +38,14 @@ impl Carrier {
             Self::Direct => "direct",
             Self::Nginx => "nginx",
             Self::Bridge => "bridge",
+            Self::Client => "client",
+            Self::Outbound => "outbound",
         }
+    }
+
+    /// Whether an MLLP server receives what it carries.
+    pub(crate) fn is_way_out(self) -> bool {
+        matches!(self, Self::Client | Self::Outbound)
     }
 }
 
@@ -42,16 +54,20 @@ impl Carrier {
 pub(crate) struct Candidate {
     pub(crate) carrier: Carrier,
     pub(crate) address: SocketAddr,
-    /// Processes whose CPU time counts. None for the direct POST.
+    /// Processes whose CPU time counts. None for the direct POST, and for the raw client, which is started for each measurement.
     pub(crate) pids: Vec<u32>,
+    /// Of the server that receives in the end.
+    pub(crate) counter: Counter,
+    /// Core of what is measured.
+    pub(crate) core: Option<usize>,
 }
 
 impl Candidate {
     pub(crate) fn wire(&self) -> Wire {
-        if self.carrier == Carrier::Bridge {
-            Wire::Mllp
-        } else {
-            Wire::Http
+        match self.carrier {
+            Carrier::Bridge | Carrier::Client => Wire::Mllp,
+            Carrier::Direct | Carrier::Nginx => Wire::Http,
+            Carrier::Outbound => Wire::Api,
         }
     }
 }
@@ -79,9 +95,10 @@ pub(crate) struct Figures {
     pub(crate) body_bytes: f64,
 }
 
-/// The bridge's figures divided by nginx's of the same run.
+/// A carrier's figures divided by another one's of the same run.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Ratios {
+    pub(crate) messages_per_second: f64,
     pub(crate) cpu: f64,
     pub(crate) p50: f64,
     pub(crate) p99: f64,
@@ -95,8 +112,11 @@ pub(crate) struct Row {
     pub(crate) connections: usize,
     pub(crate) carrier: Carrier,
     pub(crate) median: Figures,
-    /// Medians of the runs' ratios; absent where nginx was not measured.
+    /// Medians of the runs' ratios, of the way in; absent where nginx was not measured.
     pub(crate) against_nginx: Option<Ratios>,
+    /// The same for the way out, against the raw client and against the way in.
+    pub(crate) against_client: Option<Ratios>,
+    pub(crate) against_inbound: Option<Ratios>,
     pub(crate) runs: Vec<Figures>,
 }
 
@@ -107,7 +127,6 @@ pub(crate) type Failures = Vec<String>;
 pub(crate) async fn measure(
     candidates: &[Candidate],
     messages: &[Message],
-    stub: &Stub,
     effort: Effort,
     only: &str,
 ) -> (Vec<Row>, Failures) {
@@ -139,7 +158,7 @@ pub(crate) async fn measure(
             for turn in 0..same {
                 let cell = &mut group[(turn + run) % same];
                 eprintln!("run {} of {}: {}", run + 1, effort.runs, cell.name);
-                cell.run(stub, effort.measure).await;
+                cell.run(effort.measure).await;
             }
             rest = others;
         }
@@ -174,11 +193,11 @@ impl<'a> Cell<'a> {
         }
     }
 
-    async fn run(&mut self, stub: &Stub, measure: Duration) {
+    async fn run(&mut self, measure: Duration) {
         if self.failure.is_some() {
             return;
         }
-        match self.try_run(stub, measure).await {
+        match self.try_run(measure).await {
             Ok(figures) => self.runs.push(figures),
             Err(error) => {
                 let failure = format!("{}: {error:#}", self.name);
@@ -188,41 +207,55 @@ impl<'a> Cell<'a> {
         }
     }
 
-    async fn try_run(&self, stub: &Stub, measure: Duration) -> Result<Figures> {
-        let Candidate { address, pids, .. } = self.candidate;
-        let rendered = Rendered::new(self.message, self.candidate.wire(), *address)?;
-        let plan = Plan {
-            connections: self.connections,
-            warm_up: measure / 10,
-            measure,
+    async fn try_run(&self, measure: Duration) -> Result<Figures> {
+        let counter = &self.candidate.counter;
+        let before = counter.received();
+        let (answered, mut figures) = if self.candidate.carrier == Carrier::Client {
+            let Candidate { address, core, .. } = self.candidate;
+            let said = client::measure(
+                *address,
+                self.message.name,
+                self.connections,
+                measure,
+                *core,
+            );
+            let said = said.await?;
+            (said.answered, of_client(&said))
+        } else {
+            let Candidate { address, pids, .. } = self.candidate;
+            let rendered = Rendered::new(self.message, self.candidate.wire(), *address)?;
+            let plan = client::plan(self.connections, measure);
+            let measured = load::run(*address, &rendered, plan, pids).await?;
+            (measured.answered, of_load(&measured, !pids.is_empty()))
         };
-        let before = stub.received();
-        let measured = load::run(*address, &rendered, plan, pids).await?;
-        let after = stub.received();
+        let after = counter.received();
 
-        let requests = after.requests - before.requests;
+        let received = after.messages - before.messages;
         ensure!(
-            requests == measured.answered,
-            "{} messages were answered, but the app received {requests}",
-            measured.answered
+            received == answered,
+            "{answered} messages were answered, but {received} were received"
         );
-        ensure!(measured.messages > 0, "no message in the whole window");
-        let body_bytes = (after.body_bytes - before.body_bytes) as f64 / requests as f64;
+        ensure!(
+            figures.messages_per_second > 0.0,
+            "no message in the whole window"
+        );
+        figures.body_bytes = (after.bytes - before.bytes) as f64 / received as f64;
         let message_bytes = self.message.text.len() as f64;
-        // An envelope holds the raw message and more; a proxied body is what was sent.
-        let whole = match self.candidate.wire() {
-            Wire::Mllp => body_bytes >= message_bytes,
-            Wire::Http => body_bytes == message_bytes,
+        // An envelope holds the raw message and more; everything else is what was sent.
+        let whole = match self.candidate.carrier {
+            Carrier::Bridge => figures.body_bytes >= message_bytes,
+            _ => figures.body_bytes == message_bytes,
         };
         ensure!(
             whole,
-            "messages of {message_bytes} bytes arrived as {body_bytes}"
+            "messages of {message_bytes} bytes arrived as {}",
+            figures.body_bytes
         );
-        Ok(figures(&measured, body_bytes, !pids.is_empty()))
+        Ok(figures)
     }
 }
 
-fn figures(measured: &Measured, body_bytes: f64, has_cpu: bool) -> Figures {
+fn of_load(measured: &Measured, has_cpu: bool) -> Figures {
     let messages = measured.messages as f64;
     let us = |quantile| measured.latency.value_at_quantile(quantile) as f64 / 1e3;
     Figures {
@@ -232,7 +265,20 @@ fn figures(measured: &Measured, body_bytes: f64, has_cpu: bool) -> Figures {
         p999_us: us(0.999),
         cpu_us: has_cpu.then(|| measured.cpu.used as f64 / 1e3 / messages),
         waited: measured.cpu.waited as f64 / measured.window.as_nanos() as f64,
-        body_bytes,
+        body_bytes: f64::NAN,
+    }
+}
+
+fn of_client(said: &Said) -> Figures {
+    let messages = said.messages as f64;
+    Figures {
+        messages_per_second: messages * 1e9 / said.window_ns as f64,
+        p50_us: said.p50_ns as f64 / 1e3,
+        p99_us: said.p99_ns as f64 / 1e3,
+        p999_us: said.p999_ns as f64 / 1e3,
+        cpu_us: Some(said.cpu_ns as f64 / 1e3 / messages),
+        waited: said.waited_ns as f64 / said.window_ns as f64,
+        body_bytes: f64::NAN,
     }
 }
 
@@ -246,7 +292,9 @@ fn finish(cells: &[Cell<'_>]) -> (Vec<Row>, Failures) {
             connections: cell.connections,
             carrier: cell.candidate.carrier,
             median: median_figures(&cell.runs),
-            against_nginx: ratios(cell, cells),
+            against_nginx: ratios(cell, cells, Carrier::Bridge, Carrier::Nginx),
+            against_client: ratios(cell, cells, Carrier::Outbound, Carrier::Client),
+            against_inbound: ratios(cell, cells, Carrier::Outbound, Carrier::Bridge),
             runs: cell.runs.clone(),
         })
         .collect();
@@ -254,12 +302,13 @@ fn finish(cells: &[Cell<'_>]) -> (Vec<Row>, Failures) {
     (rows, failures.collect())
 }
 
-fn ratios(cell: &Cell<'_>, cells: &[Cell<'_>]) -> Option<Ratios> {
-    if cell.candidate.carrier != Carrier::Bridge {
+/// Of the cell, if it is `whose`, to the same one of another carrier.
+fn ratios(cell: &Cell<'_>, cells: &[Cell<'_>], whose: Carrier, to: Carrier) -> Option<Ratios> {
+    if cell.candidate.carrier != whose {
         return None;
     }
-    let nginx = cells.iter().find(|other| {
-        other.candidate.carrier == Carrier::Nginx
+    let other = cells.iter().find(|other| {
+        other.candidate.carrier == to
             && other.failure.is_none()
             && other.message.name == cell.message.name
             && other.connections == cell.connections
@@ -268,11 +317,12 @@ fn ratios(cell: &Cell<'_>, cells: &[Cell<'_>]) -> Option<Ratios> {
         median(
             cell.runs
                 .iter()
-                .zip(&nginx.runs)
+                .zip(&other.runs)
                 .map(|(ours, theirs)| figure(ours) / figure(theirs)),
         )
     };
     Some(Ratios {
+        messages_per_second: of(|figures| figures.messages_per_second)?,
         cpu: of(|figures| figures.cpu_us.unwrap_or(f64::NAN))?,
         p50: of(|figures| figures.p50_us)?,
         p99: of(|figures| figures.p99_us)?,

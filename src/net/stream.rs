@@ -33,6 +33,7 @@ impl Stream {
         let mut context = Context::from_waker(Waker::noop());
         match Pin::new(stream).poll_read(&mut context, &mut buffer) {
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+            Poll::Ready(Err(error)) if is_end(&error) => Ok(0),
             Poll::Ready(Err(error)) => Err(error),
             Poll::Ready(Ok(())) => {
                 bytes.extend_from_slice(buffer.filled());
@@ -66,9 +67,18 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => match Pin::new(stream).poll_read(context, buffer) {
+                Poll::Ready(Err(error)) if is_end(&error) => Poll::Ready(Ok(())),
+                read => read,
+            },
         }
     }
+}
+
+/// Whether TCP has ended without TLS having said so (`close_notify`), as many servers do. It is an end like any other here: where an
+/// answer is whole is told by its block, so nothing can be cut off unseen.
+fn is_end(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof
 }
 
 impl AsyncWrite for Stream {

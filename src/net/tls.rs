@@ -64,7 +64,7 @@ pub enum Failed {
     Handshake(#[source] io::Error),
     /// The server took the connection, and did not end the handshake in time.
     #[error(
-        "the server took the connection and did not finish the TLS handshake: is its port one without TLS?"
+        "the server took the connection and did not finish the TLS handshake: is its port one without TLS, or does it speak no version of TLS that is allowed here?"
     )]
     Slow,
 }
@@ -276,7 +276,7 @@ fn meaning(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(tls) => explained(tls),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "the server ended the connection during the TLS handshake: is its port one without TLS?"
+            "the server ended the connection during the TLS handshake: is its port one without TLS, or does it speak no version of TLS that is allowed here?"
                 .into()
         }
         None => format!("the connection broke during the TLS handshake: {error}"),

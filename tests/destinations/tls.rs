@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -12,52 +11,8 @@ use rustls::{RootCertStore, ServerConfig};
 use tempfile::TempDir;
 
 use super::server::block;
+use super::support::pki::{Authority, Leaf};
 use super::*;
-
-/// An authority.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-}
-
-/// A certificate and its key, in PEM.
-struct Leaf {
-    certificate: String,
-    key: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        Self::named("an authority of the tests")
-    }
-
-    /// Two of one name are told apart by their keys only.
-    fn named(name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        Self {
-            issuer: CertifiedIssuer::self_signed(params, key).unwrap(),
-        }
-    }
-
-    fn pem(&self) -> String {
-        self.issuer.pem()
-    }
-
-    /// For this name or address, valid until this year.
-    fn leaf(&self, name: &str, until: i32) -> Leaf {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
-        params.not_after = rcgen::date_time_ymd(until, 1, 1);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        Leaf {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        }
-    }
-}
 
 /// A server's side; with `clients` it wants a certificate from there.
 fn server_config(leaf: &Leaf, clients: Option<&Authority>) -> Arc<ServerConfig> {
@@ -69,7 +24,7 @@ fn server_config(leaf: &Leaf, clients: Option<&Authority>) -> Arc<ServerConfig> 
         None => builder.with_no_client_auth(),
         Some(authority) => {
             let mut roots = RootCertStore::empty();
-            roots.add(authority.issuer.der().clone()).unwrap();
+            roots.add(authority.der()).unwrap();
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
                 .build()
                 .unwrap();

@@ -2,7 +2,8 @@
 //! parsers read every acknowledgement that the bridge makes, with their validation on.
 //!
 //! [`cases`] has the table of what each client sees, [`acks`] the acknowledgements and what each parser says of them,
-//! [`v3`] those of v3 and HL7's schema, [`servers`] is the other direction: other people's servers, [`schemathesis`] holds the API
+//! [`v3`] those of v3 and HL7's schema, [`servers`] is the other direction: other people's servers, [`openssl`] the same with
+//! TLS that is not rustls, [`schemathesis`] holds the API
 //! against its description, [`peers`] runs the peers, [`page`] makes docs/interop.md of the tables. `make interop` installs the peers and lets
 //! nothing be skipped; README.md beside this file says more.
 
@@ -22,6 +23,7 @@ mod support;
 mod acks;
 mod cases;
 mod lab;
+mod openssl;
 mod page;
 mod peers;
 mod schemathesis;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::acks::{ASKED, DOUBTS, PARSERS, VERSIONS};
 use crate::cases::{CASES, CLIENTS, Case};
+use crate::openssl;
 use crate::peers::Peer;
 use crate::schemathesis::{UNWILLING, WILLING};
 use crate::servers::{SENT, SERVERS};
@@ -53,6 +54,15 @@ it, is compared with what was sent, and the response with what the server meant.
 
 | sent | response | HAPI HL7v2 | `hl7.mllp` | simple-hl7 |
 | --- | --- | --- | --- | --- |
+";
+
+const TLS_HEAD: &str = "
+### With TLS
+
+`hl7.mllp` again, with OpenSSL and one version of TLS. The destination trusts the server's authority (`tls.ca_file`), and has these keys beside it:
+
+| the server has | `tls` | response |
+| --- | --- | --- |
 ";
 
 const API_HEAD: &str = "
@@ -222,6 +232,14 @@ fn page() -> String {
             " yes |".repeat(SERVERS.len())
         )
         .unwrap();
+    }
+    page.push_str(TLS_HEAD);
+    for (server, tls, response) in openssl::CASES {
+        let response = match response {
+            "AA" => "200, `AA`".to_owned(),
+            why => format!("{}: {why}", openssl::problem(why).0),
+        };
+        writeln!(page, "| {server} | {tls} | {response} |").unwrap();
     }
     page.push_str(API_HEAD);
     for row in WILLING.iter().chain(&UNWILLING) {

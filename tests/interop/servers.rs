@@ -31,7 +31,7 @@ pub(crate) const SENT: [(&str, &str); 6] = [
     ("one that the server's application refuses", "422, `AE`"),
 ];
 
-const MRN: &str = "4711^^^GENHOSP^MR";
+pub(crate) const MRN: &str = "4711^^^GENHOSP^MR";
 
 /// A message, and what its reader must have of it.
 struct Sent<'a> {
@@ -42,19 +42,24 @@ struct Sent<'a> {
 }
 
 /// A server, ended with the test.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    port: String,
+    pub(crate) port: String,
     lines: mpsc::Receiver<String>,
     _folder: TempDir,
 }
 
 impl Server {
     fn start(peer: Peer, encoding: &str) -> Self {
-        let folder = TempDir::new().expect("temporary folder");
+        Self::start_in(TempDir::new().expect("temporary folder"), peer, &[encoding])
+    }
+
+    /// With files of its own.
+    pub(crate) fn start_in(folder: TempDir, peer: Peer, arguments: &[&str]) -> Self {
         let mut child = peer
             .command()
-            .args(["serve", encoding])
+            .arg("serve")
+            .args(arguments)
             .current_dir(&folder)
             .stdout(Stdio::piped())
             .spawn()
@@ -77,7 +82,7 @@ impl Server {
 
     /// What it tells next: its port, or a message that it has read.
     #[track_caller]
-    fn told(&self) -> Value {
+    pub(crate) fn told(&self) -> Value {
         let line = self.lines.recv_timeout(LIMIT);
         let line = line.unwrap_or_else(|error| panic!("the server told nothing: {error}"));
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"))
@@ -101,7 +106,7 @@ fn bridge(server: &Server) -> (Bridge, SocketAddr) {
     (bridge, address)
 }
 
-fn message(control_id: &str, charset: &str, name: &str, pid3: &str) -> String {
+pub(crate) fn message(control_id: &str, charset: &str, name: &str, pid3: &str) -> String {
     // Empty fields at the end of a segment are no more there where HAPI writes it again.
     let msh_18 = match charset {
         "" => String::new(),

@@ -23,6 +23,7 @@ pub mod bridge;
 pub mod corpus;
 pub mod messages;
 pub mod peer;
+pub mod pki;
 pub mod tls_client;
 
 use std::fmt;

@@ -2,7 +2,7 @@
 
     python peer.py asyncio APP_PORT DOWN_PORT     hl7.mllp.open_hl7_connection
     python peer.py mllp_send APP_PORT DOWN_PORT   the command that hl7 installs
-    python peer.py serve ENCODING                 hl7.mllp.start_hl7_server; a line for its port, and for each message
+    python peer.py serve ENCODING [TLS]           hl7.mllp.start_hl7_server; a line for its port, and for each message
     python peer.py parse                          acknowledgements on stdin, `name TAB base64` a line
 
 One JSON object a line on stdout, as tests/interop/README.md says.
@@ -12,6 +12,7 @@ import asyncio
 import base64
 import json
 import os
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -244,8 +245,19 @@ def validated(ack):
     return {"code": ack.msa.msa_1.to_er7(), "id": ack.msa.msa_2.to_er7()}
 
 
-async def serve(encoding):
-    """Acknowledges each message; one without PID-3 by AE."""
+def tls(version):
+    """OpenSSL: this version alone; a client must show a certificate where there is an authority for it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    context.load_cert_chain("server.pem", "server.key")
+    if os.path.exists("clients.pem"):
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations("clients.pem")
+    return context
+
+
+async def serve(encoding, version=None):
+    """Acknowledges each message; one without PID-3 by AE. With a version of TLS the files are in the working directory."""
 
     async def connected(reader, writer):
         try:
@@ -260,7 +272,8 @@ async def serve(encoding):
             pass  # the bridge has gone
         writer.close()
 
-    server = await hl7.mllp.start_hl7_server(connected, host="127.0.0.1", port=0, limit=4 * BIG, encoding=encoding)
+    server = await hl7.mllp.start_hl7_server(connected, host="127.0.0.1", port=0, limit=4 * BIG, encoding=encoding,
+                                             ssl=tls(version) if version else None)
     print(json.dumps({"port": server.sockets[0].getsockname()[1]}), flush=True)
     await server.serve_forever()
 

@@ -83,7 +83,10 @@ impl Bridge {
         TcpStream::connect(address).context("the bridge says that it listens, but")?;
         let api = match recipe.ehr {
             None => None,
-            Some(_) => tokio::time::timeout(START_TIMEOUT, wait_for_api(&mut stderr)).await?,
+            Some(_) => {
+                let api = tokio::time::timeout(START_TIMEOUT, wait_for_api(&mut stderr)).await?;
+                Some(api.context("the bridge did not say where it takes messages")?)
+            }
         };
         Ok(Self {
             started_in: at - process.executed,
@@ -107,7 +110,7 @@ async fn wait_listening(stderr: &mut Stderr) -> Option<(Instant, SocketAddr)> {
 /// Where it takes messages to send; `None` if its stderr ends without saying so.
 async fn wait_for_api(stderr: &mut Stderr) -> Option<SocketAddr> {
     while let Some((_, line)) = stderr.recv().await {
-        let field = fields(&line)?;
+        let Some(field) = fields(&line) else { continue };
         if field("message").as_deref() == Some("taking messages to send") {
             return field("address")?.parse().ok();
         }

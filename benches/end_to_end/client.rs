@@ -11,6 +11,9 @@ use crate::load::{self, Plan};
 use crate::messages::{self, Rendered, Wire};
 use crate::process::{Process, Program};
 
+/// For it to start, and to wait for its last answers.
+const SPARE: Duration = Duration::from_secs(30);
+
 /// What to send, as arguments of this program.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct RawClient {
@@ -102,10 +105,15 @@ pub(crate) async fn measure(
         core,
     };
     let (process, mut stderr) = Process::start(&program)?;
-    while let Some((_, line)) = stderr.recv().await {
-        if let Ok(said) = serde_json::from_str(&line) {
-            return Ok(said);
+    let said = async {
+        while let Some((_, line)) = stderr.recv().await {
+            if let Ok(said) = serde_json::from_str(&line) {
+                return Some(said);
+            }
         }
-    }
-    anyhow::bail!("the raw client ended:\n{}", process.last_lines())
+        None
+    };
+    let said = tokio::time::timeout(2 * measure + SPARE, said).await;
+    let said = said.context("the raw client does not end")?;
+    said.with_context(|| format!("the raw client ended:\n{}", process.last_lines()))
 }

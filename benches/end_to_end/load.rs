@@ -230,9 +230,13 @@ fn acknowledged(answer: &[u8], control_id: &[u8]) -> Result<bool> {
 fn told(answer: &[u8], control_id: &[u8]) -> Result<bool> {
     let body = memchr::memmem::find(answer, b"\r\n\r\n").map_or(&[][..], |at| &answer[at + 4..]);
     let body: serde_json::Value = serde_json::from_slice(body)?;
-    let whose = body["control_id"].as_str().map(str::as_bytes);
+    // Of the acknowledgement itself: `control_id` beside it is the request's own.
+    let accepts = format!("\rMSA|AA|{}\r", String::from_utf8_lossy(control_id));
+    let is_own = body["raw"]
+        .as_str()
+        .is_some_and(|ack| ack.contains(&accepts));
     ensure!(
-        body["code"] == "AA" && whose == Some(control_id),
+        body["code"] == "AA" && is_own,
         "not this message's acceptance: {body}"
     );
     Ok(true)

@@ -71,7 +71,8 @@ const API_HEAD: &str = "
 Schemathesis makes requests of [`/openapi.json`](openapi.json): examples, each boundary of each schema, random ones that keep to it, random ones that
 do not, and chains of operations. Each status, media type, header and body that comes back must be in the document; what the document
 admits must be taken, and what it does not must be refused. It finds nothing. The bodies that are meant to be taken are made messages, for no schema can
-say what one is.
+say what one is, and each of them must get the response of its destination's row. Two things are not left to chance: `Accept` is always one that the
+API can serve, and an `Idempotency-Key` always comes with the same message, so that what becomes of a key's second message is not tested here.
 
 | its server | response |
 | --- | --- |

@@ -1,13 +1,18 @@
 //! Schemathesis makes requests of `/openapi.json`, good ones and broken ones, and holds every response against it, with all of its
-//! checks on. `schemathesis/hooks.py` makes messages of the bodies that are meant to be taken.
+//! checks on. `schemathesis/hooks.py` makes messages of the bodies that are meant to be taken, and holds what they get against the
+//! row of their destination.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::TcpListener;
+use std::panic::catch_unwind;
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::peers::{Peer, source};
@@ -28,8 +33,20 @@ pub(crate) struct Row {
     acts: fn(&Asked) -> Vec<Act>,
     /// The same in words.
     pub(crate) server: &'static str,
-    /// What comes of it.
+    /// What comes of it: the status, and the acknowledgement's code if there is one.
     pub(crate) response: &'static str,
+}
+
+impl Row {
+    /// The response as `hooks.py` holds each against it.
+    fn expected(&self) -> Value {
+        let (status, rest) = self.response.split_at(3);
+        let status: u16 = status.parse().expect("a status");
+        match rest {
+            "" => json!([status, null]),
+            _ => json!([status, rest.trim_matches([',', ' ', '`'])]),
+        }
+    }
 }
 
 /// Each of them accepts.
@@ -178,13 +195,21 @@ fn latin1(asked: &Asked) -> Vec<Act> {
     acts
 }
 
-/// A bridge with such destinations.
-fn bridge(rows: &[Row]) -> (Bridge, Vec<Server>) {
+/// A bridge with such destinations, their servers, and how many messages these did not understand.
+fn bridge(rows: &[Row]) -> (Bridge, Vec<Server>, Arc<AtomicUsize>) {
     let mut servers = Vec::new();
+    let panics = Arc::new(AtomicUsize::new(0));
     let mut destinations = String::new();
     for Row { name, acts, .. } in rows {
         let acts = *acts;
-        let server = Server::acting(move |message| acts(&Asked::of(message)));
+        let counter = Arc::clone(&panics);
+        // A panic would end the connection, which for some rows is what is expected.
+        let server = Server::acting(move |message| {
+            catch_unwind(|| acts(&Asked::of(message))).unwrap_or_else(|_| {
+                counter.fetch_add(1, Ordering::Relaxed);
+                vec![Act::Close]
+            })
+        });
         let address = match *name {
             AWAY => nobody(),
             _ => server.address.to_string(),
@@ -200,7 +225,7 @@ fn bridge(rows: &[Row]) -> (Bridge, Vec<Server>) {
     let bridge = Bridge::start(&format!(
         "listeners: [{{bind: '127.0.0.1:0'}}]\nlog: {{format: json}}\noutbound: {{bind: '127.0.0.1:0'}}\ndestinations:\n{destinations}"
     ));
-    (bridge, servers)
+    (bridge, servers, panics)
 }
 
 fn nobody() -> String {
@@ -213,9 +238,27 @@ fn finds_nothing(rows: &[Row], config: Option<&str>) {
     if !Peer::Schemathesis.is_installed() {
         return;
     }
-    let (bridge, servers) = bridge(rows);
-    let address = api::address(&bridge);
-    let names: Vec<&str> = rows.iter().map(|row| row.name).collect();
+    let (bridge, servers, panics) = bridge(rows);
+    let (found_nothing, report) = run(requests(&bridge, rows, config, EXAMPLES));
+    assert!(found_nothing, "Schemathesis found something:\n{report}");
+    assert!(report.contains("4 selected / 4 total"), "{report}");
+    for (Row { name, .. }, server) in rows.iter().zip(&servers) {
+        let came = server.messages().len();
+        assert!(
+            *name == AWAY || came > 10,
+            "{came} messages came to {name}:\n{report}"
+        );
+    }
+    let panics = panics.load(Ordering::Relaxed);
+    assert_eq!(panics, 0, "the servers did not understand:\n{report}");
+    bridge.stop();
+}
+
+/// The command that makes requests of a bridge with these destinations.
+fn requests(bridge: &Bridge, rows: &[Row], config: Option<&str>, examples: &str) -> Command {
+    let address = api::address(bridge);
+    let expected = rows.iter().map(|row| (row.name, row.expected()));
+    let expected: BTreeMap<_, _> = expected.collect();
     let seed = std::env::var("SCHEMATHESIS_SEED").unwrap_or_else(|_| "1".to_owned());
     let mut command = Peer::Schemathesis.command();
     if let Some(config) = config {
@@ -232,7 +275,7 @@ fn finds_nothing(rows: &[Row], config: Option<&str>) {
             "--mode",
             "all",
             "--max-examples",
-            EXAMPLES,
+            examples,
         ])
         .args(["--seed", &seed, "--generation-database", "none"])
         .args([
@@ -241,22 +284,12 @@ fn finds_nothing(rows: &[Row], config: Option<&str>) {
             "false",
             "--no-color",
         ])
-        .env("DESTINATIONS", names.join(","))
+        .env("EXPECTED", json!(expected).to_string())
         .env("SCHEMATHESIS_HOOKS", "hooks")
         .env("PYTHONPATH", source("schemathesis"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("NO_PROXY", "127.0.0.1");
-    let (found_nothing, report) = run(command);
-    assert!(found_nothing, "Schemathesis found something:\n{report}");
-    assert!(report.contains("4 selected / 4 total"), "{report}");
-    for (name, server) in names.iter().zip(&servers) {
-        let came = server.messages().len();
-        assert!(
-            *name == AWAY || came > 10,
-            "{came} messages came to {name}:\n{report}"
-        );
-    }
-    bridge.stop();
+    command
 }
 
 /// Whether it was well, and all that it said.
@@ -293,4 +326,36 @@ fn with_servers_that_accept() {
 #[test]
 fn with_servers_that_do_not() {
     finds_nothing(&UNWILLING, Some("schemathesis/unwilling.toml"));
+}
+
+/// The same check with an expectation that is wrong: in the status, and in the code alone.
+#[test]
+fn another_answer_than_the_row_has_is_found() {
+    if !Peer::Schemathesis.is_installed() {
+        return;
+    }
+    for (acts, response, got) in [
+        ("AE", "200, `AA`", "[422, 'AE']"),
+        ("AA", "200, `CA`", "[200, 'AA']"),
+    ] {
+        let acts: fn(&Asked) -> Vec<Act> = match acts {
+            "AE" => |asked| answer(asked, "AE"),
+            _ => |asked| answer(asked, "AA"),
+        };
+        let row = Row {
+            name: "mutated",
+            acts,
+            server: "",
+            response,
+        };
+        let rows = [row];
+        let (bridge, _servers, _) = bridge(&rows);
+        let config = Some("schemathesis/unwilling.toml");
+        let (found_nothing, report) = run(requests(&bridge, &rows, config, "2"));
+        assert!(!found_nothing, "{report}");
+        for expected in [got, "never answered as expected: mutated"] {
+            assert!(report.contains(expected), "no {expected}:\n{report}");
+        }
+        bridge.stop();
+    }
 }

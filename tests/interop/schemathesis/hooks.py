@@ -15,7 +15,9 @@ import zlib
 import schemathesis
 from schemathesis.core.parameters import ParameterLocation
 
-DESTINATIONS = os.environ["DESTINATIONS"].split(",")
+# Of each destination the status that a message gets, and the acknowledgement's code or null.
+EXPECTED = json.loads(os.environ["EXPECTED"])
+DESTINATIONS = list(EXPECTED)
 ER7 = ["application/hl7-v2", "x-application/hl7-v2+er7", "application/hl7-v2+er7"]
 XML = ["application/hl7-v2+xml", "application/hl7-v3+xml", "application/xml", "text/xml"]
 ACCEPTED = ["*/*", "application/json", "application/hl7-v2", "text/html, application/hl7-v3+xml;q=0.5"]
@@ -50,6 +52,38 @@ def map_case(_, case):
         headers["Idempotency-Key"] = (key + f"{sent:08x}")[-255:]
     case.headers = headers
     return case
+
+
+@schemathesis.check
+class AnswersAsItsServer:
+    """What is meant to be taken gets what its destination's server makes of it, and each destination is seen to do so."""
+
+    def __init__(self):
+        self.seen = set()
+
+    def after_response(self, _, response, case):
+        name = (case.path_parameters or {}).get("name")
+        is_message = case.method.upper() == "POST" and case.operation.path.endswith("/messages")
+        if not is_message or name not in EXPECTED or not all(is_meant(case, part) for part in ParameterLocation):
+            return
+        got = [response.status_code, code(response)]
+        if got != EXPECTED[name]:
+            raise AssertionError(f"{name}: {got} instead of {EXPECTED[name]}")
+        self.seen.add(name)
+
+    def after_run(self, _):
+        unseen = EXPECTED.keys() - self.seen
+        if unseen:
+            raise AssertionError(f"never answered as expected: {', '.join(sorted(unseen))}")
+
+
+def code(response):
+    """The acknowledgement's code, from JSON about it or from itself."""
+    media_type = response.headers["content-type"][0]
+    if media_type in ("application/json", "application/problem+json"):
+        return json.loads(response.content).get("code")
+    found = re.search(rb'(?:MSA\||<MSA\.1>|<typeCode code=")([A-Z]{2})', response.content)
+    return found and found[1].decode()
 
 
 def is_meant(case, location):

@@ -367,8 +367,8 @@ fn without_sha256sum(sender: &Sender) {
 fn leaves_nothing(sender: &Sender) {
     for (signal, status) in [("", 4), ("HUP", 129), ("INT", 130), ("TERM", 143)] {
         let folder = TempDir::new().expect("temporary folder");
-        let (asked, came) = std::sync::mpsc::channel();
-        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let (asked, came) = std::sync::mpsc::sync_channel(1);
+        let (go, gone) = std::sync::mpsc::sync_channel::<()>(1);
         let (api, taking) = fake(vec![String::new()], move || {
             asked.send(()).expect("the test");
             let _ = gone.recv(); // until the test has sent the signal

@@ -1,6 +1,6 @@
 //! The command line: types only. What each command does is in [`crate::cmd`].
 
-use crate::config::{Checksum, ClientTls, FramingKind, TlsVersion};
+use crate::config::{BundleType, Checksum, ClientTls, FramingKind, TlsVersion};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -45,6 +45,8 @@ Examples:
   mllp-bridge convert adt.hl7
   mllp-bridge convert --get PID-5.1 adt.hl7
   mllp-bridge convert adt.hl7 | mllp-bridge convert --to er7 -
+  mllp-bridge convert --to fhir --pretty adt.hl7
+  mllp-bridge convert --to fhir --ledger adt.hl7
 
 One envelope a line, as a listener with default settings would make it. What only a connection knows is made up: the
 listener is called \"convert\", the peer is 127.0.0.1, and the time is now. A message that the bridge would refuse is
@@ -260,6 +262,23 @@ pub struct ConvertArgs {
     /// Indent the JSON
     #[arg(long)]
     pub pretty: bool,
+    /// With --to fhir: type of the bundles
+    #[arg(long, value_enum, default_value_t = BundleType::Transaction, value_name = "TYPE")]
+    pub bundle_type: BundleType,
+    /// With --to fhir: zone of times that name none, in messages whose MSH-7 names none
+    #[arg(
+        long,
+        value_name = "ZONE",
+        default_value = "+00:00",
+        allow_hyphen_values = true
+    )]
+    pub zone: String,
+    /// With --to fhir: print the element that each value went to and the rows that took it, instead of the bundle
+    #[arg(long)]
+    pub explain: bool,
+    /// With --to fhir: print each value that is in no resource, instead of the bundle
+    #[arg(long)]
+    pub ledger: bool,
 }
 
 /// `check`.
@@ -354,4 +373,6 @@ pub enum Target {
     Envelope,
     /// ER7 from an envelope
     Er7,
+    /// A FHIR R4 bundle
+    Fhir,
 }

@@ -13,6 +13,7 @@
 //! - [`hl7`] reads a message's header and text, and writes the acknowledgement.
 //! - [`xml`] does the same for HL7 in XML: v2.xml, v3 and CDA.
 //! - [`envelope`] makes the JSON that the app gets, and reads it back.
+//! - [`fhir`] makes a FHIR R4 Bundle of it instead, by mapping files.
 //! - [`deliver`] brings it to the app, tries again, and says what the app's answer means.
 //!
 //! And around the line:
@@ -37,6 +38,7 @@ pub mod cmd;
 pub mod config;
 pub mod deliver;
 pub mod envelope;
+pub mod fhir;
 pub mod hl7;
 pub mod inbound;
 pub mod injector;

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 mod charset;
 mod destination;
+mod fhir;
 mod fill;
 pub mod parse;
 pub mod raw;
@@ -32,6 +33,7 @@ pub use charset::Charset;
 pub use destination::{
     ClientTls, Destination, Idempotency, Link, Outbound, Queue, Sending, TlsVersion,
 };
+pub use fhir::BundleType;
 pub use fill::Fill;
 pub use parse::{ConfigError, Overrides, Problem, Source, load};
 pub use reload::needs_restart;

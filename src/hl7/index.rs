@@ -83,7 +83,8 @@ impl<'a> Index<'a> {
         self.segments().find(|segment| segment.id() == id)
     }
 
-    fn segment(&self, number: usize) -> Segment<'_, 'a> {
+    /// Segment *n* from 0. There is one for each number below [`Self::segments`]' length.
+    pub fn segment(&self, number: usize) -> Segment<'_, 'a> {
         let (start, first) = self.segments[number];
         let last = self
             .segments

@@ -3,10 +3,14 @@
 //! The same parts as `run`'s: files are split into messages, and each is admitted, read and written as it would be behind a
 //! listener with default settings.
 
+mod fhir;
+
+use self::fhir::Fhir;
 use super::FAILED;
 use crate::cli::{ConvertArgs, Target};
 use crate::config::{self, Overrides, Session, Source as ConfigSource};
 use crate::envelope::{Envelope, EventId, Head, Shape, Source, read};
+use crate::fhir::{Options, Zone};
 use crate::hl7::ack::{self, code};
 use crate::hl7::batch::{self, Part};
 use crate::hl7::charset::as_text;
@@ -48,6 +52,19 @@ pub fn main(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(USAGE));
         }
     };
+    let Some(zone) = Zone::parse(&args.zone) else {
+        eprintln!("mllp-bridge: --zone {}: write one as +01:00", args.zone);
+        return Ok(ExitCode::from(USAGE));
+    };
+    let fhir = match args.to {
+        Target::Fhir => Some(Fhir::new(Options {
+            kind: args.bundle_type,
+            zone,
+            explain: args.explain,
+            ledger: args.ledger,
+        })?),
+        _ => None,
+    };
     let mut converter = Converter {
         out: BufWriter::new(io::stdout().lock()),
         session: default_session()?,
@@ -74,6 +91,10 @@ pub fn main(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
                     (Some(path), _) => converter.values(&bytes, path),
                     (None, Target::Envelope) => converter.envelopes(&bytes),
                     (None, Target::Er7) => converter.messages(&bytes),
+                    (None, Target::Fhir) => match &fhir {
+                        Some(fhir) => converter.bundles(&bytes, fhir),
+                        None => Ok(Vec::new()),
+                    },
                 };
                 match problems {
                     // The reader has seen enough.

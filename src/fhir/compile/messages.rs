@@ -1,0 +1,159 @@
+//! Message maps: groups, the maps that read their segments, and links.
+
+use super::{Compiler, Here};
+use crate::fhir::program::{self, Conversion};
+use crate::fhir::raw;
+use serde_saphyr::Spanned;
+
+impl Compiler {
+    pub(super) fn message(&mut self, name: &str, file: usize, message: &Spanned<raw::Message>) {
+        let here = Here {
+            file,
+            at: message.referenced,
+            value: None,
+        };
+        let mut names = Vec::new();
+        let root = self.group(here, &message.value.body, &[], &mut names);
+        let mut links = Vec::new();
+        for link in &message.value.links {
+            let here = Here {
+                at: link.referenced,
+                ..here
+            };
+            let link = &link.value;
+            for name in [&link.of, &link.target] {
+                if !names.contains(name) {
+                    let what = format!("no map of this message makes a resource called `{name}`");
+                    self.error(here.file, here.at, what);
+                }
+            }
+            let no_primitive = Conversion::Block(0);
+            if let Some(to) = self.target(here, Some(&link.to), no_primitive) {
+                links.push(program::Link {
+                    of: link.of.clone(),
+                    to,
+                    target: link.target.clone(),
+                    absent: link.absent.clone(),
+                    unless: link.unless.clone(),
+                });
+            }
+        }
+        let number = self.program.messages.len();
+        for event in &message.value.events {
+            let shape = event.value.split_once('^');
+            if shape.is_none_or(|(kind, trigger)| kind.len() != 3 || trigger.len() != 3) {
+                let what = format!("`{}` is no event; write one as ADT^A01", event.value);
+                self.error(file, event.referenced, what);
+            }
+            let known = self.program.events.insert(event.value.clone(), number);
+            if known.is_some() {
+                let what = format!("another message map has `{}` too", event.value);
+                self.error(file, event.referenced, what);
+            }
+        }
+        self.program.events.insert(name.to_owned(), number);
+        self.program.messages.push(program::Message {
+            name: name.to_owned(),
+            root,
+            links,
+        });
+    }
+
+    fn group(
+        &mut self,
+        here: Here<'_>,
+        body: &[Spanned<raw::Member>],
+        starts: &[String],
+        names: &mut Vec<String>,
+    ) -> usize {
+        let mut members = Vec::new();
+        for member in body {
+            let here = Here {
+                at: member.referenced,
+                ..here
+            };
+            let member = &member.value;
+            match (&member.segment, &member.group) {
+                (Some(id), None) => {
+                    let Some(id) = self.segment_id(here, id) else {
+                        continue;
+                    };
+                    let uses = self.uses(here, &member.maps, names);
+                    members.push(program::Member::Segment {
+                        id,
+                        repeats: member.repeats,
+                        uses,
+                    });
+                }
+                (None, Some(_)) => {
+                    let group = self.group(here, &member.body, &member.starts, names);
+                    members.push(program::Member::Group(group));
+                }
+                _ => {
+                    let what = "a member is either a `segment` or a `group`".to_owned();
+                    self.error(here.file, here.at, what);
+                }
+            }
+        }
+        let mut starts: Vec<[u8; 3]> = starts
+            .iter()
+            .filter_map(|id| self.segment_id(here, id))
+            .collect();
+        if starts.is_empty() {
+            starts.extend(members.first().and_then(|member| match member {
+                program::Member::Segment { id, .. } => Some(*id),
+                program::Member::Group(_) => None,
+            }));
+        }
+        if starts.is_empty() {
+            let what = "a group whose first member is no segment needs `starts`".to_owned();
+            self.error(here.file, here.at, what);
+        }
+        self.program.groups.push(program::Group { members, starts });
+        self.program.groups.len() - 1
+    }
+
+    fn segment_id(&mut self, here: Here<'_>, id: &str) -> Option<[u8; 3]> {
+        let read = id.as_bytes().try_into().ok();
+        if read.is_none() {
+            let what = format!("`{id}` is no segment ID");
+            self.error(here.file, here.at, what);
+        }
+        read
+    }
+
+    fn uses(
+        &mut self,
+        here: Here<'_>,
+        maps: &[Spanned<raw::Use>],
+        names: &mut Vec<String>,
+    ) -> Vec<program::Use> {
+        let mut uses = Vec::new();
+        for used in maps {
+            let here = Here {
+                at: used.referenced,
+                ..here
+            };
+            let used = &used.value;
+            let when = self.condition(here, used.when.as_deref());
+            names.push(used.into.clone());
+            let block = self.blocks.get(&used.map).copied();
+            let makes = block.is_some_and(|block| self.program.blocks[block].resource.is_some());
+            match block.filter(|_| makes) {
+                Some(block) => uses.push(program::Use {
+                    block,
+                    into: used.into.clone(),
+                    when,
+                }),
+                None => {
+                    let what = format!(
+                        "there is no segment map `{}` that makes a resource",
+                        used.map
+                    );
+                    self.error(here.file, here.at, what);
+                }
+            }
+        }
+        uses
+    }
+}

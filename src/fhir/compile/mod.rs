@@ -1,0 +1,419 @@
+//! Mapping files to the [`Program`]: names become numbers, and everything that is wrong is found before a message comes.
+
+mod messages;
+
+use crate::fhir::condition::{self, Condition};
+use crate::fhir::place::Place;
+use crate::fhir::primitive::Primitive;
+use crate::fhir::program::{self, Body, Coded, Conversion, Origin, Piece, Program, Source, Target};
+use crate::fhir::raw;
+use crate::fhir::types::is_resource;
+use serde::de::DeserializeOwned;
+use serde_saphyr::{Location, Spanned};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+/// What is wrong in a mapping file, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapError {
+    /// The file.
+    pub file: String,
+    /// From 1; 0 if it is not known.
+    pub line: u64,
+    /// A sentence.
+    pub what: String,
+}
+
+impl fmt::Display for MapError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.what)
+    }
+}
+
+impl std::error::Error for MapError {}
+
+/// Definitions of one kind with the file that each is in.
+type Named<T> = BTreeMap<String, (usize, Spanned<T>)>;
+
+/// Compiles files given by name (`segments/PID.yaml`) and text. A later definition replaces an earlier one of its name.
+///
+/// # Errors
+/// Everything that is wrong, file by file.
+pub fn compile(files: &[(&str, &str)]) -> Result<Program, Vec<MapError>> {
+    let mut compiler = Compiler {
+        program: Program {
+            files: files.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            ..Program::default()
+        },
+        errors: Vec::new(),
+        blocks: HashMap::new(),
+        vocabularies: HashMap::new(),
+    };
+    let mut messages: Named<raw::Message> = BTreeMap::new();
+    let mut maps: Named<raw::Map> = BTreeMap::new();
+    let mut vocabularies: Named<raw::Vocabulary> = BTreeMap::new();
+    for (at, (name, text)) in files.iter().enumerate() {
+        match name.split('/').next().unwrap_or_default() {
+            "messages" => compiler.read(at, text, &mut messages),
+            "segments" | "datatypes" => compiler.read(at, text, &mut maps),
+            "vocabularies" => compiler.read(at, text, &mut vocabularies),
+            other => compiler.error(
+                at,
+                Location::UNKNOWN,
+                format!("`{other}/` is no folder of maps"),
+            ),
+        }
+    }
+    compiler.vocabularies(vocabularies);
+    compiler.blocks = maps.keys().cloned().zip(0..).collect();
+    for (name, (file, map)) in &maps {
+        let block = compiler.block(name, *file, map);
+        compiler.program.blocks.push(block);
+    }
+    for (name, (file, message)) in &messages {
+        compiler.message(name, *file, message);
+    }
+    match compiler.errors.is_empty() {
+        true => Ok(compiler.program),
+        false => Err(compiler.errors),
+    }
+}
+
+struct Compiler {
+    program: Program,
+    errors: Vec<MapError>,
+    blocks: HashMap<String, usize>,
+    vocabularies: HashMap<String, usize>,
+}
+
+/// Where a row stands, and what its places mean.
+#[derive(Clone, Copy)]
+struct Here<'h> {
+    file: usize,
+    at: Location,
+    /// The data type whose components are meant; `None` in a segment map.
+    value: Option<&'h str>,
+}
+
+impl Compiler {
+    fn error(&mut self, file: usize, at: Location, what: String) {
+        let file = self.program.files.get(file).cloned().unwrap_or_default();
+        let line = at.line();
+        self.errors.push(MapError { file, line, what });
+    }
+
+    fn read<T: DeserializeOwned>(&mut self, file: usize, text: &str, found: &mut Named<T>) {
+        let options = serde_saphyr::options! {
+            strict_booleans: true,
+            leading_zero_numbers_as_strings: true,
+            with_snippet: false,
+        };
+        let read: Result<BTreeMap<String, Spanned<T>>, _> =
+            serde_saphyr::from_str_with_options(text, options);
+        match read {
+            Ok(all) => found.extend(all.into_iter().map(|(name, value)| (name, (file, value)))),
+            Err(error) => {
+                let why = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+                let why = why
+                    .rsplit_once(" at line ")
+                    .map_or(why.as_str(), |split| split.0);
+                let at = error.location().unwrap_or(Location::UNKNOWN);
+                self.error(file, at, why.to_owned());
+            }
+        }
+    }
+
+    fn vocabularies(&mut self, all: Named<raw::Vocabulary>) {
+        for (number, (name, (_, vocabulary))) in all.into_iter().enumerate() {
+            let raw::Vocabulary {
+                system,
+                codes,
+                list,
+                ..
+            } = vocabulary.value;
+            let coded = |code: raw::Code| match code {
+                raw::Code::Short(code) => Coded {
+                    code,
+                    display: None,
+                    system: system.clone(),
+                },
+                raw::Code::Long {
+                    code,
+                    display,
+                    system: own,
+                } => Coded {
+                    code,
+                    display,
+                    system: own.or_else(|| system.clone()),
+                },
+            };
+            let same = list
+                .into_iter()
+                .map(|code| (code.clone(), raw::Code::Short(code)));
+            let codes = codes.into_iter().chain(same);
+            let codes = codes.map(|(from, code)| (from, coded(code))).collect();
+            match name.as_str() {
+                "CodeSystem" => self.program.code_systems = Some(number),
+                "AssigningAuthority" => self.program.authorities = Some(number),
+                "UcumUnit" => self.program.units = Some(number),
+                _ => {}
+            }
+            if let Some(table) = name.strip_prefix("v2-") {
+                self.program.tables.insert(table.to_owned(), number);
+            }
+            self.vocabularies.insert(name.clone(), number);
+            let vocabulary = program::Vocabulary { name, codes };
+            self.program.vocabularies.push(vocabulary);
+        }
+    }
+
+    fn block(&mut self, name: &str, file: usize, map: &Spanned<raw::Map>) -> program::Block {
+        let subject = name.split('[').next().unwrap_or_default();
+        let in_segments = self
+            .program
+            .files
+            .get(file)
+            .is_some_and(|file| file.starts_with("segments/"));
+        let here = Here {
+            file,
+            at: map.referenced,
+            value: (!in_segments).then_some(subject),
+        };
+        if !name.ends_with(']') {
+            let what =
+                format!("`{name}`: a map is called after its source and target, as PID[Patient]");
+            self.error(file, map.referenced, what);
+        }
+        let map = &map.value;
+        if let Some(resource) = &map.resource
+            && !is_resource(&resource.value)
+        {
+            let what = format!("`{}` is no resource of R4", resource.value);
+            self.error(file, resource.referenced, what);
+        }
+        let key = map.key.iter().filter_map(|text| {
+            let here = Here {
+                at: text.referenced,
+                ..here
+            };
+            self.place(here, &text.value)
+        });
+        let key = key.collect();
+        let body = self.body(here, &map.rows, &map.require, map.finish);
+        let defaults = self.body(here, &map.defaults, &[], None);
+        program::Block {
+            name: name.to_owned(),
+            resource: map.resource.as_ref().map(|resource| resource.value.clone()),
+            request: map.request,
+            key,
+            body,
+            defaults,
+        }
+    }
+
+    fn body(
+        &mut self,
+        here: Here<'_>,
+        rows: &[Spanned<raw::Row>],
+        require: &[String],
+        finish: Option<raw::Finish>,
+    ) -> Body {
+        let rows = rows.iter().filter_map(|row| {
+            let here = Here {
+                at: row.referenced,
+                ..here
+            };
+            self.row(here, &row.value)
+        });
+        Body {
+            rows: rows.collect(),
+            require: require
+                .iter()
+                .map(|one| one.split('|').map(str::to_owned).collect())
+                .collect(),
+            finish,
+        }
+    }
+
+    fn place(&mut self, here: Here<'_>, text: &str) -> Option<Place> {
+        let place = read_place(here.value, text);
+        place
+            .map_err(|what| self.error(here.file, here.at, what))
+            .ok()
+    }
+
+    fn condition(&mut self, here: Here<'_>, text: Option<&str>) -> Option<Condition> {
+        let read = condition::parse(text?, &|text| read_place(here.value, text));
+        read.map_err(|what| self.error(here.file, here.at, what))
+            .ok()
+    }
+
+    fn row(&mut self, here: Here<'_>, row: &raw::Row) -> Option<program::Row> {
+        let conversion = match row.conversion.as_deref() {
+            None => Some(Conversion::Primitive(Primitive::String)),
+            Some(name) => self.conversion(here, name),
+        }?;
+        let to = self.target(here, row.to.as_deref(), conversion)?;
+        let source = self.source(here, row, conversion)?;
+        let whole = to.steps.is_empty();
+        let fits = match &source {
+            Source::Skip(_) => whole,
+            Source::Rows(..) => true,
+            Source::Place { conversion, .. } => {
+                !whole || matches!(conversion, Conversion::Block(_))
+            }
+            _ => !whole,
+        };
+        if !fits {
+            let what = "`to` is missing (or it stands beside `skip`)".to_owned();
+            self.error(here.file, here.at, what);
+        }
+        Some(program::Row {
+            origin: Origin {
+                file: here.file as u16,
+                line: here.at.line() as u32,
+            },
+            to,
+            source,
+            when: self.condition(here, row.when.as_deref()),
+            unless: row.unless.clone(),
+            absent: row.absent.clone(),
+        })
+    }
+
+    fn source(&mut self, here: Here<'_>, row: &raw::Row, conversion: Conversion) -> Option<Source> {
+        let given = [
+            row.from.is_some() && row.rows.is_empty(),
+            row.value.is_some(),
+            row.text.is_some(),
+            row.reference.is_some(),
+            !row.rows.is_empty(),
+            !row.skip.is_empty(),
+        ];
+        match given.iter().filter(|given| **given).count() {
+            0 if row.absent.is_some() => return Some(Source::Nothing),
+            1 => {}
+            _ => {
+                let what = "a row has one of `from`, `value`, `text`, `reference`, `rows` (which `from` may go with) and `skip`";
+                self.error(here.file, here.at, what.to_owned());
+                return None;
+            }
+        }
+        if let Some(value) = &row.value {
+            return Some(Source::Constant(value.clone()));
+        }
+        if let Some(name) = &row.reference {
+            return Some(Source::Reference(name.clone()));
+        }
+        if !row.skip.is_empty() {
+            let places = row.skip.iter().filter_map(|text| self.place(here, text));
+            return Some(Source::Skip(places.collect()));
+        }
+        if let Some(text) = &row.text {
+            let Conversion::Primitive(primitive) = conversion else {
+                self.error(here.file, here.at, "`text` makes a primitive".to_owned());
+                return None;
+            };
+            return Some(Source::Text(self.pieces(here, text)?, primitive));
+        }
+        let from = match &row.from {
+            None => None,
+            Some(text) => Some(self.place(here, text)?),
+        };
+        if !row.rows.is_empty() {
+            let inner = match from {
+                None => here,
+                // A name that no data type has: only `.1` is left.
+                Some(_) => Here {
+                    value: Some(here.value.unwrap_or("")),
+                    ..here
+                },
+            };
+            return Some(Source::Rows(
+                from,
+                self.body(inner, &row.rows, &row.require, row.finish),
+            ));
+        }
+        let vocabulary = match &row.vocabulary {
+            None => None,
+            Some(name) => match self.vocabularies.get(name) {
+                Some(number) => Some(*number),
+                None => {
+                    let what = format!("there is no vocabulary `{name}`");
+                    self.error(here.file, here.at, what);
+                    return None;
+                }
+            },
+        };
+        Some(Source::Place {
+            place: from?,
+            conversion,
+            vocabulary,
+            join: row.join.clone(),
+        })
+    }
+
+    fn conversion(&mut self, here: Here<'_>, name: &str) -> Option<Conversion> {
+        if let Some(primitive) = Primitive::named(name) {
+            return Some(Conversion::Primitive(primitive));
+        }
+        if let Some(block) = self.blocks.get(name) {
+            return Some(Conversion::Block(*block));
+        }
+        let what = format!("`as`: `{name}` is neither a FHIR type nor a data type map");
+        self.error(here.file, here.at, what);
+        None
+    }
+
+    fn target(&mut self, here: Here<'_>, to: Option<&str>, as_type: Conversion) -> Option<Target> {
+        let text = to.unwrap_or_default();
+        let (path, list) = match text.strip_suffix("[]") {
+            Some(path) => (path, true),
+            None => (text, false),
+        };
+        let steps: Vec<String> = match path {
+            "" => Vec::new(),
+            path => path.split('.').map(str::to_owned).collect(),
+        };
+        let fits = |step: &String| {
+            !step.is_empty() && step.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        };
+        if !steps.iter().all(fits) || (list && steps.is_empty()) {
+            let what = format!("`to`: `{text}` is no element; write one as name[] or period.start");
+            self.error(here.file, here.at, what);
+            return None;
+        }
+        Some(Target {
+            steps,
+            list,
+            primitive: matches!(as_type, Conversion::Primitive(_)),
+        })
+    }
+
+    fn pieces(&mut self, here: Here<'_>, text: &str) -> Option<Vec<Piece>> {
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some((literal, behind)) = rest.split_once('{') {
+            if !literal.is_empty() {
+                pieces.push(Piece::Literal(literal.to_owned()));
+            }
+            let Some((place, behind)) = behind.split_once('}') else {
+                self.error(here.file, here.at, "`text`: a { is not closed".to_owned());
+                return None;
+            };
+            pieces.push(Piece::Place(self.place(here, place)?));
+            rest = behind;
+        }
+        if !rest.is_empty() {
+            pieces.push(Piece::Literal(rest.to_owned()));
+        }
+        Some(pieces)
+    }
+}
+
+fn read_place(data_type: Option<&str>, text: &str) -> Result<Place, String> {
+    match data_type {
+        None => Place::in_segment(text),
+        Some(name) => Place::in_value(Some(name), text),
+    }
+}

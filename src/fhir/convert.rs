@@ -1,0 +1,352 @@
+//! One message to one bundle.
+
+use super::bundle::{self, About};
+use super::compile::{self, MapError};
+use super::date::{self, Zone};
+use super::embedded::FILES;
+use super::engine::{Engine, Here, Resource, reference};
+use super::message::Message;
+use super::object::{absent, has, insert};
+use super::primitive::Refused;
+use super::program::{Link, Program};
+use super::structure::{self, Placed};
+use crate::config::BundleType;
+use crate::hl7::Header;
+use serde_json::Value;
+use std::fmt;
+
+/// The mapping files, compiled.
+#[derive(Debug)]
+pub struct Mapper {
+    program: Program,
+}
+
+/// How bundles are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Of which type.
+    pub kind: BundleType,
+    /// The zone of times that name none, in a message whose MSH-7 names none.
+    pub zone: Zone,
+    /// Make the trace of every value.
+    pub explain: bool,
+    /// Make the ledger.
+    pub ledger: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            kind: BundleType::Transaction,
+            zone: Zone(0),
+            explain: false,
+            ledger: false,
+        }
+    }
+}
+
+/// A bundle, and what is to be said of how it was made.
+#[derive(Debug)]
+pub struct Converted {
+    /// JSON on one line.
+    pub bundle: Vec<u8>,
+    /// The message structure whose maps were used.
+    pub structure: String,
+    /// Values that are in no resource.
+    pub ledger: Ledger,
+    /// Values that are, in the order of the bundle's making; empty unless asked for.
+    pub explained: Vec<Explained>,
+}
+
+/// What got lost.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// How many values the message has, its delimiters aside.
+    pub values: usize,
+    /// Those that no resource has.
+    pub lost: Vec<Lost>,
+}
+
+/// A value that no resource has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// `PID-3[2].4.1`.
+    pub path: String,
+    /// Why, where a row would have taken it.
+    pub why: Option<Refused>,
+}
+
+/// Where a value went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explained {
+    /// `Patient.name.family`.
+    pub element: String,
+    /// `PID-5.1`.
+    pub path: String,
+    /// `segments/PID.yaml:5 datatypes/XPN.yaml:3`.
+    pub rows: String,
+}
+
+/// No map covers the message's structure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotCovered {
+    /// MSH-9 as `ADT^A40`, of letters and digits only.
+    pub event: String,
+}
+
+impl fmt::Display for NotCovered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.event.as_str() {
+            "" => f.write_str("MSH-9 names no message type, so that no FHIR map can be chosen"),
+            event => write!(
+                f,
+                "there is no FHIR map for {event}; docs/fhir.md lists what is covered"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for NotCovered {}
+
+impl Mapper {
+    /// With the maps that are part of the program.
+    ///
+    /// # Errors
+    /// What is wrong in them; a test says that nothing is.
+    pub fn embedded() -> Result<Self, Vec<MapError>> {
+        Self::new(FILES)
+    }
+
+    /// With these files, by name and text.
+    ///
+    /// # Errors
+    /// Everything that is wrong in them.
+    pub fn new(files: &[(&str, &str)]) -> Result<Self, Vec<MapError>> {
+        compile::compile(files).map(|program| Self { program })
+    }
+
+    /// The bundle of a message whose header was read from the same bytes, which are in UTF-8 or else in ISO 8859-1.
+    ///
+    /// # Errors
+    /// If no map covers its structure.
+    pub fn convert(
+        &self,
+        bytes: &[u8],
+        header: &Header<'_>,
+        utf8: bool,
+        options: &Options,
+    ) -> Result<Converted, NotCovered> {
+        let number = self.structure(header)?;
+        let structure = &self.program.messages[number];
+        let message = Message::new(bytes, header, utf8);
+        let (scopes, placed) = structure::group(&self.program, structure.root, &message);
+        let text = |field| {
+            let first = message
+                .repetitions(message.segment(0), field)
+                .into_iter()
+                .next();
+            first.map_or_else(String::new, |span| message.text(span))
+        };
+        let (sent, control_id) = (text(7), text(10));
+        let sent = sent.split('^').next().unwrap_or_default();
+        let moment = date::parse(sent);
+        let zone = moment.as_ref().and_then(|moment| moment.zone);
+        let zone = zone.unwrap_or(options.zone);
+        let mut engine = Engine::new(&self.program, &message, &scopes, zone, options.explain);
+        engine.run(&placed);
+        engine.link(&structure.links);
+        let sender = format!("{}|{}", text(3), text(4));
+        let timestamp = moment.and_then(|moment| moment.instant(zone));
+        let about = About {
+            identity: format!("{sender}|{control_id}|{sent}"),
+            control_id: if control_id.is_empty() {
+                "unknown"
+            } else {
+                &control_id
+            },
+            sender: &sender,
+            timestamp: timestamp.as_deref(),
+        };
+        let bundle = bundle::write(&mut engine.resources, &about, options.kind);
+        Ok(Converted {
+            bundle,
+            structure: structure.name.clone(),
+            ledger: match options.ledger {
+                true => engine.ledger(),
+                false => Ledger::default(),
+            },
+            explained: engine.explained(),
+        })
+    }
+
+    fn structure(&self, header: &Header<'_>) -> Result<usize, NotCovered> {
+        let part = |number| {
+            let part = header.component(9, number).trim_ascii();
+            String::from_utf8_lossy(part).to_ascii_uppercase()
+        };
+        let event = format!("{}^{}", part(1), part(2));
+        let events = &self.program.events;
+        let found = events.get(&event).or_else(|| {
+            // Only a message that names no event is read by its structure.
+            let unnamed = part(2).is_empty();
+            events.get(&part(3)).filter(|_| unnamed)
+        });
+        found.copied().ok_or_else(|| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '^' || c == '_';
+            let event: String = event.chars().filter(|c| plain(*c)).take(16).collect();
+            let event = event.trim_matches('^').to_owned();
+            NotCovered { event }
+        })
+    }
+}
+
+impl<'p> Engine<'p, '_, '_> {
+    fn run(&mut self, placed: &[Placed<'p>]) {
+        for placed in placed {
+            let here = Here {
+                segment: placed.segment,
+                scope: placed.scope,
+                value: None,
+            };
+            for used in placed.uses {
+                if used
+                    .when
+                    .as_ref()
+                    .is_some_and(|when| !self.holds(when, here))
+                {
+                    continue;
+                }
+                let block = &self.program.blocks[used.block];
+                let known = self.named(&used.into, placed.scope);
+                let number = match known {
+                    Some(number) => number,
+                    None => {
+                        let key = self.key(block, here);
+                        self.resources.push(Resource {
+                            block,
+                            label: Some(&used.into),
+                            here,
+                            key,
+                            content: serde_json::Map::new(),
+                            live: false,
+                            took: Vec::new(),
+                        });
+                        let number = self.resources.len() - 1;
+                        self.names.push((placed.scope, &used.into, number));
+                        number
+                    }
+                };
+                self.add(number, &block.body, here);
+            }
+        }
+        for number in 0..self.resources.len() {
+            let resource = &self.resources[number];
+            if resource.label.is_some() && resource.live {
+                let (block, here) = (resource.block, resource.here);
+                self.add(number, &block.defaults, here);
+                self.check(number);
+            }
+        }
+    }
+
+    /// Sets the references between resources.
+    fn link(&mut self, links: &[Link]) {
+        for link in links {
+            for number in 0..self.resources.len() {
+                let resource = &self.resources[number];
+                let named = resource.label == Some(&link.of) && resource.live;
+                if !named || link.unless.iter().any(|name| has(&resource.content, name)) {
+                    continue;
+                }
+                let targets = self.targets(number, &link.target);
+                let content = &mut self.resources[number].content;
+                let wanted = if link.to.list { targets.len() } else { 1 };
+                for target in targets.iter().take(wanted) {
+                    insert(content, &link.to, Value::Object(reference(*target)));
+                }
+                if let (true, Some(reason)) = (targets.is_empty(), &link.absent) {
+                    insert(content, &link.to, absent(reason));
+                }
+            }
+        }
+    }
+
+    /// The nearest around a resource, else all inside its group.
+    fn targets(&self, from: usize, label: &str) -> Vec<usize> {
+        let live = |number: &usize| {
+            let resource = &self.resources[*number];
+            *number != from && resource.live && resource.label == Some(label)
+        };
+        let own = self.resources[from].here.scope;
+        let mut scope = Some(own);
+        while let Some(around) = scope {
+            let mut there = (0..self.resources.len()).filter(live);
+            let found = there.find(|number| self.resources[*number].here.scope == around);
+            if let Some(found) = found {
+                return vec![found];
+            }
+            scope = self.scopes.get(around).and_then(|scope| scope.parent);
+        }
+        let inside = |number: &usize| self.is_inside(self.resources[*number].here.scope, own);
+        (0..self.resources.len())
+            .filter(live)
+            .filter(inside)
+            .collect()
+    }
+
+    fn is_inside(&self, scope: usize, outer: usize) -> bool {
+        let mut scope = Some(scope);
+        while let Some(around) = scope {
+            if around == outer {
+                return true;
+            }
+            scope = self.scopes.get(around).and_then(|scope| scope.parent);
+        }
+        false
+    }
+
+    fn ledger(&mut self) -> Ledger {
+        let there = self.used.iter().filter(|span| span.end > 0);
+        let mut used: Vec<u32> = there.map(|span| span.start).collect();
+        used.sort_unstable();
+        self.refused.sort_unstable();
+        let mut ledger = Ledger::default();
+        let mut leaves = Vec::new();
+        for segment in self.message.segments() {
+            let first = if segment.is_header() { 3 } else { 1 };
+            for field in first..=segment.last_field() {
+                for span in self.message.repetitions(segment, field) {
+                    self.message.leaves(span, &mut leaves);
+                }
+            }
+        }
+        ledger.values = leaves.len();
+        for leaf in leaves {
+            if used.binary_search(&leaf.start).is_ok() {
+                continue;
+            }
+            let why = self.refused.iter().find(|(at, _)| *at == leaf.start);
+            ledger.lost.push(Lost {
+                path: self.message.path(leaf.start),
+                why: why.map(|(_, why)| *why),
+            });
+        }
+        ledger
+    }
+
+    fn explained(&mut self) -> Vec<Explained> {
+        let trace = self.trace.take().unwrap_or_default();
+        let row = |origin: &super::program::Origin| {
+            let file = &self.program.files[usize::from(origin.file)];
+            format!("{file}:{}", origin.line)
+        };
+        trace
+            .into_iter()
+            .map(|trace| Explained {
+                element: trace.element,
+                path: self.message.path(trace.at),
+                rows: trace.rows.iter().map(row).collect::<Vec<_>>().join(" "),
+            })
+            .collect()
+    }
+}

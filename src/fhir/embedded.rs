@@ -1,0 +1,81 @@
+//! The mapping files that are part of the program. A test says that none is missing.
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../mappings/", $name)))),*]
+    };
+}
+
+/// Name and text of each file under `mappings/`.
+pub const FILES: &[(&str, &str)] = files![
+    "messages/ADT_A01.yaml",
+    "messages/ADT_A02.yaml",
+    "messages/ADT_A03.yaml",
+    "messages/MDM_T02.yaml",
+    "messages/OML_O21.yaml",
+    "messages/ORM_O01.yaml",
+    "messages/ORU_R01.yaml",
+    "messages/SIU_S12.yaml",
+    "messages/VXU_V04.yaml",
+    "segments/AL1.yaml",
+    "segments/DG1.yaml",
+    "segments/EVN.yaml",
+    "segments/GT1.yaml",
+    "segments/IN1.yaml",
+    "segments/MSH.yaml",
+    "segments/NK1.yaml",
+    "segments/NTE.yaml",
+    "segments/OBR.yaml",
+    "segments/OBX.yaml",
+    "segments/ORC.yaml",
+    "segments/PD1.yaml",
+    "segments/PID.yaml",
+    "segments/PR1.yaml",
+    "segments/PV1.yaml",
+    "segments/PV2.yaml",
+    "segments/RXA.yaml",
+    "segments/SCH.yaml",
+    "segments/SPM.yaml",
+    "segments/TQ1.yaml",
+    "segments/TXA.yaml",
+    "datatypes/CWE.yaml",
+    "datatypes/PL.yaml",
+    "datatypes/identifiers.yaml",
+    "datatypes/names.yaml",
+    "datatypes/people.yaml",
+    "datatypes/values.yaml",
+    "vocabularies/concepts.yaml",
+    "vocabularies/systems.yaml",
+    "vocabularies/v2-tables.yaml",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    #[test]
+    fn every_file_of_the_folder_is_embedded() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
+        let mut there = BTreeSet::new();
+        for folder in ["messages", "segments", "datatypes", "vocabularies"] {
+            for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+                let name = entry.unwrap().file_name();
+                there.insert(format!("{folder}/{}", name.to_string_lossy()));
+            }
+        }
+        let embedded: BTreeSet<_> = FILES.iter().map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!(embedded, there);
+        assert_eq!(embedded.len(), FILES.len(), "one is named twice");
+    }
+
+    #[test]
+    fn they_compile() {
+        let errors = super::super::compile::compile(FILES)
+            .err()
+            .unwrap_or_default();
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert!(errors.is_empty(), "{}", errors.join("\n"));
+    }
+}

@@ -1,0 +1,370 @@
+//! Runs the program over one message: rows take values, and resources come of them.
+//!
+//! Each value that a row takes is noted by its place in the message, so that what nobody took can be told; where an object is
+//! dropped after all, what it took counts as not taken.
+
+use super::date::{self, Zone};
+use super::message::{Message, Span};
+use super::object::{self, absent, insert, missing};
+use super::place::Place;
+use super::primitive::Refused;
+use super::program::{Block, Body, Origin, Program, Row, Source, Target};
+use super::structure::Scope;
+use serde_json::{Map, Value, json};
+
+/// Where rows read from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Here {
+    /// The segment of the map.
+    pub segment: usize,
+    /// Its group.
+    pub scope: usize,
+    /// The value whose parts a data type map reads.
+    pub value: Option<Span>,
+}
+
+/// A resource that is being made.
+#[derive(Debug)]
+pub(super) struct Resource<'p> {
+    /// Its map; the first, where several add to it.
+    pub block: &'p Block,
+    /// What its message map calls it.
+    pub label: Option<&'p str>,
+    /// Where it was made.
+    pub here: Here,
+    /// What identifies it; the first is empty where nothing does.
+    pub key: Vec<String>,
+    /// Its elements.
+    pub content: Map<String, Value>,
+    /// Whether a value of the message is in it.
+    pub live: bool,
+    /// Which of the values taken are in it, as ranges of [`Engine::used`].
+    pub(super) took: Vec<(usize, usize)>,
+}
+
+/// A value and the rows that made it, outermost first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Trace {
+    /// `Patient.name.family`.
+    pub element: String,
+    /// Where the value begins in the message.
+    pub at: u32,
+    /// The rows.
+    pub rows: Vec<Origin>,
+}
+
+/// The state of one message.
+pub(super) struct Engine<'p, 'm, 'a> {
+    pub(super) program: &'p Program,
+    pub(super) message: &'m Message<'a>,
+    pub(super) scopes: &'m [Scope],
+    pub(super) zone: Zone,
+    pub(super) resources: Vec<Resource<'p>>,
+    /// The values that rows have taken. One that was given back has no bytes.
+    pub(super) used: Vec<Span>,
+    pub(super) refused: Vec<(u32, Refused)>,
+    pub(super) trace: Option<Vec<Trace>>,
+    /// Group, name and number of each resource that a segment map has made.
+    pub(super) names: Vec<(usize, &'p str, usize)>,
+    /// How many values and references have been put in.
+    pub(super) taken: usize,
+    pub(super) path: Vec<&'p str>,
+    pub(super) rows: Vec<Origin>,
+}
+
+/// How far everything was before an object was begun.
+pub(super) struct Mark {
+    taken: usize,
+    used: usize,
+    resources: usize,
+    trace: usize,
+}
+
+impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
+    /// For one message.
+    pub(super) fn new(
+        program: &'p Program,
+        message: &'m Message<'a>,
+        scopes: &'m [Scope],
+        zone: Zone,
+        explain: bool,
+    ) -> Self {
+        Self {
+            program,
+            message,
+            scopes,
+            zone,
+            resources: Vec::new(),
+            used: Vec::new(),
+            refused: Vec::new(),
+            trace: explain.then(Vec::new),
+            names: Vec::new(),
+            taken: 0,
+            path: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            taken: self.taken,
+            used: self.used.len(),
+            resources: self.resources.len(),
+            trace: self.trace.as_ref().map_or(0, Vec::len),
+        }
+    }
+
+    /// Forgets what was done since, and says why.
+    pub(super) fn undo(&mut self, mark: &Mark, why: Refused) {
+        let undone = self.used.split_off(mark.used);
+        self.refused
+            .extend(undone.into_iter().map(|span| (span.start, why)));
+        self.resources.truncate(mark.resources);
+        self.taken = mark.taken;
+        if let Some(trace) = &mut self.trace {
+            trace.truncate(mark.trace);
+        }
+    }
+
+    /// Adds what a segment map makes to a resource.
+    pub(super) fn add(&mut self, number: usize, body: &'p Body, here: Here) {
+        let Some(resource) = self.resources.get_mut(number) else {
+            return;
+        };
+        let mut content = std::mem::take(&mut resource.content);
+        if let Some(kind) = &resource.block.resource {
+            self.path.push(kind);
+        }
+        let (before, first) = (self.taken, self.used.len());
+        self.body(body, here, &mut content);
+        self.path.pop();
+        let resource = &mut self.resources[number];
+        resource.live |= self.taken > before;
+        resource.took.push((first, self.used.len()));
+        resource.content = content;
+    }
+
+    /// What identifies a resource of this map.
+    pub(super) fn key(&self, block: &Block, here: Here) -> Vec<String> {
+        let text = |place: &Place| {
+            let first = self.at(*place, here).into_iter().next();
+            first.map_or_else(String::new, |span| {
+                self.message.text(self.message.leaf(span))
+            })
+        };
+        block.key.iter().map(text).collect()
+    }
+
+    pub(super) fn body(&mut self, body: &'p Body, here: Here, out: &mut Map<String, Value>) {
+        let first = self.used.len();
+        for row in &body.rows {
+            let taken = row.unless.iter().any(|name| object::has(out, name));
+            let holds = row.when.as_ref().is_none_or(|when| self.holds(when, here));
+            if taken || !holds {
+                continue;
+            }
+            self.rows.push(row.origin);
+            self.path.extend(row.to.steps.iter().map(String::as_str));
+            let made = self.row(row, here, out);
+            if let (false, Some(reason)) = (made, &row.absent) {
+                let value = absent(reason);
+                let _ = match row.to.primitive {
+                    true => insert(out, &beside(&row.to), value),
+                    false => insert(out, &row.to, value),
+                };
+            }
+            self.path.truncate(self.path.len() - row.to.steps.len());
+            self.rows.pop();
+        }
+        if let Some(finish) = body.finish
+            && let Some(system) = object::finish(out, finish, self.program)
+        {
+            self.give_back(first, Refused::Table, |engine, text| {
+                engine.code_system(text) == system
+            });
+        }
+        for end in object::periods(out) {
+            self.give_back(first, Refused::Period, |engine, text| {
+                date::parse(text).is_some_and(|moment| moment.date_time(engine.zone) == end)
+            });
+        }
+    }
+
+    /// The last value taken since `first` that `is_it` becomes one that was not taken.
+    fn give_back(&mut self, first: usize, why: Refused, is_it: impl Fn(&Self, &str) -> bool) {
+        let since = self.used.get(first..).unwrap_or_default();
+        let found = since
+            .iter()
+            .rposition(|span| span.end > 0 && is_it(self, &self.message.text(*span)));
+        if let Some(found) = found {
+            let span = &mut self.used[first + found];
+            self.refused.push((span.start, why));
+            span.end = 0;
+        }
+    }
+
+    /// Takes a resource out that lacks what FHIR requires of it.
+    pub(super) fn check(&mut self, number: usize) {
+        let resource = &mut self.resources[number];
+        let body = &resource.block.body;
+        if !resource.live || missing(&resource.content, &body.require).is_none() {
+            return;
+        }
+        resource.live = false;
+        for (from, to) in std::mem::take(&mut resource.took) {
+            for span in self.used.get_mut(from..to).unwrap_or_default() {
+                self.refused.push((span.start, Refused::Incomplete));
+                span.end = 0;
+            }
+        }
+    }
+
+    /// Whether anything was made.
+    fn row(&mut self, row: &'p Row, here: Here, out: &mut Map<String, Value>) -> bool {
+        match &row.source {
+            Source::Nothing => false,
+            Source::Reference(name) => {
+                let found = self.named(name, here.scope);
+                let Some(number) = found.filter(|number| self.resources[*number].live) else {
+                    return false;
+                };
+                self.taken += 1;
+                insert(out, &row.to, Value::Object(reference(number)))
+            }
+            Source::Constant(value) => insert(out, &row.to, value.clone()),
+            Source::Skip(places) => {
+                let mut leaves = Vec::new();
+                for place in places {
+                    for span in self.at(*place, here) {
+                        self.message.leaves(span, &mut leaves);
+                    }
+                }
+                self.used.extend(&leaves);
+                false
+            }
+            Source::Text(pieces, primitive) => self.template(row, pieces, *primitive, here, out),
+            Source::Rows(None, body) => self.object(row, body, here, out),
+            Source::Rows(Some(place), body) => {
+                let mut made = false;
+                for span in self.at(*place, here) {
+                    if made && !row.to.list || !self.message.valued(span) {
+                        continue;
+                    }
+                    let here = Here {
+                        value: Some(span),
+                        ..here
+                    };
+                    made |= self.object(row, body, here, out);
+                }
+                made
+            }
+            Source::Place {
+                place,
+                conversion,
+                vocabulary,
+                join,
+            } => match join {
+                Some(between) => self.joined(row, *place, between, *conversion, here, out),
+                None => {
+                    let mut made = false;
+                    for span in self.at(*place, here) {
+                        if made && !row.to.list || !self.message.valued(span) {
+                            continue;
+                        }
+                        made |= self.value(row, span, *conversion, *vocabulary, here, out);
+                    }
+                    made
+                }
+            },
+        }
+    }
+
+    /// The object of a row with rows.
+    fn object(
+        &mut self,
+        row: &'p Row,
+        body: &'p Body,
+        here: Here,
+        out: &mut Map<String, Value>,
+    ) -> bool {
+        let mark = self.mark();
+        if row.to.steps.is_empty() {
+            self.body(body, here, out);
+            return self.taken > mark.taken;
+        }
+        let mut inner = Map::new();
+        self.body(body, here, &mut inner);
+        self.keep(&mark, body, &inner) && {
+            let done = insert(out, &row.to, Value::Object(inner));
+            if !done {
+                self.undo(&mark, Refused::Taken);
+            }
+            done
+        }
+    }
+
+    /// Whether an object has what it needs; undone where it has not.
+    fn keep(&mut self, mark: &Mark, body: &Body, object: &Map<String, Value>) -> bool {
+        if self.taken > mark.taken && !object.is_empty() && missing(object, &body.require).is_none()
+        {
+            return true;
+        }
+        self.undo(mark, Refused::Incomplete);
+        false
+    }
+
+    /// What a data type map makes of a value: an element, or a reference to a resource.
+    pub(super) fn block(&mut self, block: &'p Block, here: Here) -> Option<Map<String, Value>> {
+        let mark = self.mark();
+        let mut content = Map::new();
+        let outer = block
+            .resource
+            .as_ref()
+            .map(|kind| std::mem::replace(&mut self.path, vec![kind]));
+        self.body(&block.body, here, &mut content);
+        self.body(&block.defaults, here, &mut content);
+        if let Some(outer) = outer {
+            self.path = outer;
+        }
+        if !self.keep(&mark, &block.body, &content) {
+            return None;
+        }
+        if block.resource.is_none() {
+            return Some(content);
+        }
+        let number = self.resources.len();
+        self.resources.push(Resource {
+            block,
+            label: None,
+            here,
+            key: self.key(block, here),
+            content,
+            live: true,
+            took: Vec::new(),
+        });
+        Some(reference(number))
+    }
+}
+
+/// A reference to a resource by its number, until it has an address.
+pub(super) fn reference(number: usize) -> Map<String, Value> {
+    let mut reference = Map::new();
+    reference.insert("reference".into(), json!(format!("{REFERENCE}{number}")));
+    reference
+}
+
+/// Stands before a resource's number. No value of a message begins with it: control characters are not kept.
+pub(super) const REFERENCE: char = '\u{2}';
+
+/// The element that holds a primitive's extensions.
+fn beside(target: &Target) -> Target {
+    let mut steps = target.steps.clone();
+    if let Some(last) = steps.last_mut() {
+        last.insert(0, '_');
+    }
+    Target {
+        steps,
+        list: false,
+        primitive: false,
+    }
+}

@@ -1,0 +1,260 @@
+//! Elements in objects: putting them in, asking for them, and FHIR's rules for some kinds of object.
+
+use super::program::{Program, Target};
+use super::raw::Finish;
+use super::systems::V2_TABLE;
+use serde_json::{Map, Value, json};
+
+/// Puts a value where a target says. False where something else is there: the first stays, and adds what it lacks from an
+/// object that comes second.
+pub(super) fn insert(out: &mut Map<String, Value>, target: &Target, value: Value) -> bool {
+    let Some((last, way)) = target.steps.split_last() else {
+        return false;
+    };
+    let mut at = out;
+    for step in way {
+        let next = at
+            .entry(step.as_str())
+            .or_insert_with(|| Value::Object(Map::new()));
+        match next {
+            Value::Object(inner) => at = inner,
+            _ => return false,
+        }
+    }
+    if target.list {
+        let list = at
+            .entry(last.as_str())
+            .or_insert_with(|| Value::Array(Vec::new()));
+        return match list {
+            Value::Array(items) => {
+                // The same twice says nothing more.
+                if !items.contains(&value) {
+                    items.push(value);
+                }
+                true
+            }
+            _ => false,
+        };
+    }
+    match (at.get_mut(last), value) {
+        (None, value) => {
+            at.insert(last.clone(), value);
+            true
+        }
+        (Some(own), value) if *own == value => true,
+        (Some(Value::Object(own)), Value::Object(value)) => {
+            let before = own.len();
+            for (name, value) in value {
+                own.entry(name).or_insert(value);
+            }
+            own.len() > before
+        }
+        _ => false,
+    }
+}
+
+/// Whether an element is there; `value*` is any that begins so.
+pub(super) fn has(object: &Map<String, Value>, name: &str) -> bool {
+    if let Some(start) = name.strip_suffix('*') {
+        return object.keys().any(|key| key.starts_with(start));
+    }
+    let mut at = object;
+    let mut steps = name.split('.').peekable();
+    while let Some(step) = steps.next() {
+        match at.get(step) {
+            None => return false,
+            Some(_) if steps.peek().is_none() => return true,
+            Some(Value::Object(inner)) => at = inner,
+            Some(_) => return false,
+        }
+    }
+    false
+}
+
+/// The first of the requirements that an object does not meet.
+pub(super) fn missing<'r>(
+    object: &Map<String, Value>,
+    require: &'r [Vec<String>],
+) -> Option<&'r [String]> {
+    require
+        .iter()
+        .find(|one_of| !one_of.iter().any(|name| has(object, name)))
+        .map(Vec::as_slice)
+}
+
+/// What stands for a value that is not known.
+pub(super) fn absent(reason: &str) -> Value {
+    json!({"extension": [{
+        "url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason",
+        "valueCode": reason,
+    }]})
+}
+
+/// Applies a rule; the system that was taken out by it.
+pub(super) fn finish(
+    object: &mut Map<String, Value>,
+    rule: Finish,
+    program: &Program,
+) -> Option<String> {
+    match rule {
+        Finish::Coding => coding(object, program),
+        Finish::Quantity => quantity(object, program),
+    }
+}
+
+fn text<'o>(object: &'o Map<String, Value>, name: &str) -> Option<&'o str> {
+    object.get(name).and_then(Value::as_str)
+}
+
+fn coding(object: &mut Map<String, Value>, program: &Program) -> Option<String> {
+    let system = text(object, "system")?;
+    let known = match system.strip_prefix(V2_TABLE) {
+        Some(table) => program.tables.get(table).copied(),
+        None if system == UCUM => program.units,
+        None => return None,
+    };
+    let code = text(object, "code").unwrap_or_default();
+    let is_one = known.is_some_and(|number| program.vocabularies[number].codes.contains_key(code));
+    // Also where the table is not known here: the validators know all of them.
+    match is_one {
+        true => None,
+        false => take_text(object, "system"),
+    }
+}
+
+fn take_text(object: &mut Map<String, Value>, name: &str) -> Option<String> {
+    match object.shift_remove(name) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// The system of units.
+const UCUM: &str = "http://unitsofmeasure.org";
+
+fn quantity(object: &mut Map<String, Value>, program: &Program) -> Option<String> {
+    let is_ucum = text(object, "system") == Some(UCUM);
+    let unit = text(object, "code").or_else(|| text(object, "unit"));
+    let known = unit.is_some_and(|unit| {
+        program
+            .units
+            .is_some_and(|number| program.vocabularies[number].codes.contains_key(unit))
+    });
+    let removed = match is_ucum && !known {
+        true => take_text(object, "system"),
+        false => None,
+    };
+    // qty-3: a code needs its system.
+    if object.contains_key("code") && !object.contains_key("system") {
+        let code = object.shift_remove("code");
+        if let Some(code) = code {
+            object.entry("unit").or_insert(code);
+        }
+    }
+    removed
+}
+
+/// per-1, in each element that is a period: an end before the start is taken out. What cannot be compared (a date against a
+/// time of that day) is left.
+pub(super) fn periods(object: &mut Map<String, Value>) -> Vec<String> {
+    let inner = object.values_mut().filter_map(Value::as_object_mut);
+    inner.filter_map(period).collect()
+}
+
+fn period(object: &mut Map<String, Value>) -> Option<String> {
+    let (start, end) = (text(object, "start")?, text(object, "end")?);
+    let length = start.len().min(end.len()).min("2000-01-01".len());
+    let same_day = start.get(..length) == end.get(..length);
+    let later = match same_day {
+        // With one zone, text sorts as time does.
+        true => start.len() == end.len() && start.get(19..) == end.get(19..) && start > end,
+        false => start > end,
+    };
+    match later {
+        true => take_text(object, "end"),
+        false => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(text: &str) -> Target {
+        let (path, list) = text
+            .strip_suffix("[]")
+            .map_or((text, false), |path| (path, true));
+        Target {
+            steps: path.split('.').map(str::to_owned).collect(),
+            list,
+            primitive: false,
+        }
+    }
+
+    fn object(value: Value) -> Map<String, Value> {
+        match value {
+            Value::Object(object) => object,
+            _ => panic!("not an object"),
+        }
+    }
+
+    #[test]
+    fn the_first_value_stays() {
+        let mut out = Map::new();
+        assert!(insert(&mut out, &target("period.start"), json!("a")));
+        assert!(!insert(&mut out, &target("period.start"), json!("b")));
+        assert!(insert(&mut out, &target("name[]"), json!({"text": "x"})));
+        assert!(insert(&mut out, &target("name[]"), json!({"text": "x"})));
+        assert!(insert(
+            &mut out,
+            &target("period"),
+            json!({"start": "c", "end": "d"})
+        ));
+        assert!(!insert(&mut out, &target("name.text"), json!("x")));
+        assert_eq!(
+            Value::Object(out),
+            json!({"period": {"start": "a", "end": "d"}, "name": [{"text": "x"}]})
+        );
+    }
+
+    #[test]
+    fn elements_are_asked_for() {
+        let object = object(json!({"valueString": "x", "code": {"text": "y"}}));
+        for (name, there) in [
+            ("value*", true),
+            ("code.text", true),
+            ("code.coding", false),
+            ("valueString.x", false),
+            ("period", false),
+        ] {
+            assert_eq!(has(&object, name), there, "{name}");
+        }
+        let require = |text: &str| vec![text.split('|').map(str::to_owned).collect::<Vec<_>>()];
+        assert!(missing(&object, &require("name|code")).is_none());
+        assert!(missing(&object, &require("name|telecom")).is_some());
+    }
+
+    #[test]
+    fn a_period_does_not_end_before_it_begins() {
+        for (start, end, kept) in [
+            ("2020-01-02", "2020-01-01", false),
+            ("2020-01-01", "2020-01-02", true),
+            (
+                "2020-01-01T10:00:00+00:00",
+                "2020-01-01T09:00:00+00:00",
+                false,
+            ),
+            (
+                "2020-01-01T10:00:00+00:00",
+                "2020-01-01T09:00:00-05:00",
+                true,
+            ),
+            ("2020-01-01T10:00:00+00:00", "2020-01-01", true),
+            ("2020", "2019", false),
+        ] {
+            let mut object = object(json!({"start": start, "end": end}));
+            let _ = period(&mut object);
+            assert_eq!(object.contains_key("end"), kept, "{start} {end}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! What the mapping files are compiled to: tables with numbers in place of names, read by the engine as they are.
+
+use super::condition::Condition;
+use super::place::Place;
+use super::primitive::Primitive;
+use super::raw::{Finish, Request};
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// Everything, for all messages.
+#[derive(Debug, Default)]
+pub struct Program {
+    /// File names, for [`Origin`].
+    pub files: Vec<String>,
+    /// Segment and data type maps.
+    pub blocks: Vec<Block>,
+    /// Code tables.
+    pub vocabularies: Vec<Vocabulary>,
+    /// Message structures.
+    pub messages: Vec<Message>,
+    /// By `ADT^A01`, and by `ADT_A01` for a message that names its structure only.
+    pub events: HashMap<String, usize>,
+    /// Groups of all messages.
+    pub groups: Vec<Group>,
+    /// v2's own tables (`0003`) with their codes, where they are known whole.
+    pub tables: HashMap<String, usize>,
+    /// The vocabulary of code systems (`LN`), if there is one.
+    pub code_systems: Option<usize>,
+    /// The vocabulary of assigning authorities.
+    pub authorities: Option<usize>,
+    /// The vocabulary of UCUM's codes.
+    pub units: Option<usize>,
+}
+
+/// The row that made a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// In [`Program::files`].
+    pub file: u16,
+    /// From 1.
+    pub line: u32,
+}
+
+/// A map.
+#[derive(Debug)]
+pub struct Block {
+    /// Its name, `PID[Patient]`.
+    pub name: String,
+    /// The resource's type.
+    pub resource: Option<String>,
+    /// How it is written.
+    pub request: Request,
+    /// What identifies it.
+    pub key: Vec<Place>,
+    /// Its rows.
+    pub body: Body,
+    /// Rows that come last.
+    pub defaults: Body,
+}
+
+/// Rows of one object, and what must hold of it.
+#[derive(Debug, Default)]
+pub struct Body {
+    /// In order.
+    pub rows: Vec<Row>,
+    /// Each needs one of its names.
+    pub require: Vec<Vec<String>>,
+    /// A rule of FHIR.
+    pub finish: Option<Finish>,
+}
+
+/// A row.
+#[derive(Debug)]
+pub struct Row {
+    /// Where it stands in the files.
+    pub origin: Origin,
+    /// Steps down to the element; the last may be a list's.
+    pub to: Target,
+    /// What it takes.
+    pub source: Source,
+    /// When.
+    pub when: Option<Condition>,
+    /// Elements that must not be there.
+    pub unless: Vec<String>,
+    /// The data-absent-reason.
+    pub absent: Option<String>,
+}
+
+/// An element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Names from where the map stands; none is the object itself.
+    pub steps: Vec<String>,
+    /// An item is added for each value.
+    pub list: bool,
+    /// A primitive or an object is expected there, for the data-absent-reason.
+    pub primitive: bool,
+}
+
+/// Where a row's value comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// A place.
+    Place {
+        /// Which.
+        place: Place,
+        /// What is made of it.
+        conversion: Conversion,
+        /// A look-up.
+        vocabulary: Option<usize>,
+        /// All repetitions in one text.
+        join: Option<String>,
+    },
+    /// Always the same.
+    Constant(Value),
+    /// Text with places.
+    Text(Vec<Piece>, Primitive),
+    /// An object.
+    Rows(Option<Place>, Body),
+    /// Places that count as read.
+    Skip(Vec<Place>),
+    /// A resource of the message, by its name there.
+    Reference(String),
+    /// Only a data-absent-reason.
+    Nothing,
+}
+
+/// What is made of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conversion {
+    /// A FHIR primitive.
+    Primitive(Primitive),
+    /// A data type map.
+    Block(usize),
+}
+
+/// Of a text with places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Itself.
+    Literal(String),
+    /// What is there.
+    Place(Place),
+}
+
+/// A code table.
+#[derive(Debug)]
+pub struct Vocabulary {
+    /// Its name.
+    pub name: String,
+    /// By v2 code.
+    pub codes: HashMap<String, Coded>,
+}
+
+/// What a code becomes.
+#[derive(Debug, Clone)]
+pub struct Coded {
+    /// Code.
+    pub code: String,
+    /// Display.
+    pub display: Option<String>,
+    /// System.
+    pub system: Option<String>,
+}
+
+/// A message structure.
+#[derive(Debug)]
+pub struct Message {
+    /// `ADT_A01`.
+    pub name: String,
+    /// Its outermost group.
+    pub root: usize,
+    /// References.
+    pub links: Vec<Link>,
+}
+
+/// A group: what is in it, in order.
+#[derive(Debug)]
+pub struct Group {
+    /// Members.
+    pub members: Vec<Member>,
+    /// Segments that begin it.
+    pub starts: Vec<[u8; 3]>,
+}
+
+/// A member of a group.
+#[derive(Debug)]
+pub enum Member {
+    /// A segment.
+    Segment {
+        /// Its ID.
+        id: [u8; 3],
+        /// It may come more than once.
+        repeats: bool,
+        /// What reads it.
+        uses: Vec<Use>,
+    },
+    /// A group, in [`Program::groups`].
+    Group(usize),
+}
+
+/// A map put to use.
+#[derive(Debug)]
+pub struct Use {
+    /// In [`Program::blocks`].
+    pub block: usize,
+    /// What the resource is called.
+    pub into: String,
+    /// When.
+    pub when: Option<Condition>,
+}
+
+/// A reference.
+#[derive(Debug)]
+pub struct Link {
+    /// Who refers.
+    pub of: String,
+    /// By which element.
+    pub to: Target,
+    /// To whom.
+    pub target: String,
+    /// The data-absent-reason without one.
+    pub absent: Option<String>,
+    /// Elements that must not be there.
+    pub unless: Vec<String>,
+}

@@ -1,0 +1,196 @@
+//! The mapping language as it is written: the types that the YAML files are read into.
+//!
+//! Four kinds of files, each a mapping from names to definitions, told apart by their folder: `messages/` ([`Message`]),
+//! `segments/` and `datatypes/` ([`Map`]), `vocabularies/` ([`Vocabulary`]). A definition replaces one of the same name that
+//! was read before it, so that a site changes a map without a rebuild.
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_saphyr::Spanned;
+use std::collections::BTreeMap;
+
+/// One message structure: which segments it has, and which maps read them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Message {
+    /// Message types and trigger events that have this structure, as `ADT^A01`.
+    pub events: Vec<Spanned<String>>,
+    /// Segments and groups in the order of the standard.
+    pub body: Vec<Spanned<Member>>,
+    /// References between the resources that the maps make, set when all are made.
+    #[serde(default)]
+    pub links: Vec<Spanned<Link>>,
+}
+
+/// A segment or a group of a message.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// A segment's ID. Either this or `group`.
+    pub segment: Option<String>,
+    /// A group's name as the standard has it. Groups repeat.
+    pub group: Option<String>,
+    /// Segments that begin a new group; its first segment if left out.
+    #[serde(default)]
+    pub starts: Vec<String>,
+    /// The segment repeats, and each has resources of its own.
+    #[serde(default)]
+    pub repeats: bool,
+    /// The maps that read this segment, in this order.
+    #[serde(default)]
+    pub maps: Vec<Spanned<Use>>,
+    /// What is in the group.
+    #[serde(default)]
+    pub body: Vec<Spanned<Member>>,
+}
+
+/// A map put to use in a message.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Use {
+    /// Name of a segment map.
+    pub map: String,
+    /// What the resource is called in this message. Maps that name the same one add to one resource.
+    pub into: String,
+    /// Only where this holds.
+    pub when: Option<String>,
+}
+
+/// A reference from one resource of a message to another.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// The resource that refers, by the name that `into` gave it.
+    pub of: String,
+    /// The element that holds the reference, as in a row.
+    pub to: String,
+    /// The resource that is referred to: the nearest of that name around `of`, else all of that name inside its group.
+    pub target: String,
+    /// Without a target: say that the reference is missing, with this data-absent-reason.
+    pub absent: Option<String>,
+    /// Elements of `of` that must not be there yet.
+    #[serde(default)]
+    pub unless: Vec<String>,
+}
+
+/// How a segment becomes a resource, or a data type an element (or a resource that the element refers to).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Map {
+    /// The resource's type. A data type map without it makes an element.
+    pub resource: Option<Spanned<String>>,
+    /// What a resend does in a transaction.
+    #[serde(default)]
+    pub request: Request,
+    /// Places whose values identify the resource; where the first is empty, the message and the segment do.
+    #[serde(default)]
+    pub key: Vec<Spanned<String>>,
+    /// What is made, in this order.
+    pub rows: Vec<Spanned<Row>>,
+    /// Rows that come when all maps of the message have added to the resource: what FHIR requires and nobody has given.
+    #[serde(default)]
+    pub defaults: Vec<Spanned<Row>>,
+    /// As in a row. Of a resource it is asked when all maps and their defaults have added to it.
+    #[serde(default)]
+    pub require: Vec<String>,
+    /// As in a row.
+    pub finish: Option<Finish>,
+}
+
+/// How a resource is written by a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// `PUT Type/id`, with the id made from the key.
+    #[default]
+    Put,
+    /// `PUT Type?identifier=…`: for what the message is about.
+    Update,
+    /// `POST` with `ifNoneExist`: for what is merely mentioned.
+    Create,
+}
+
+/// One value.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// The element, from where the map stands: `birthDate`, `hospitalization.admitSource`, `name[]` (one item for each repetition).
+    /// Without it, the rows of `rows` add to where the map stands.
+    pub to: Option<String>,
+    /// Where the value is: `PID-5`, `PID-3.4.2` in a segment map; `XPN.1`, `XPN.1.2` in a data type map; `PV1-44` of the nearest segment of that ID.
+    pub from: Option<String>,
+    /// A FHIR type (`code`, `dateTime` …) or a data type map (`XPN[HumanName]`). Text if left out.
+    #[serde(rename = "as")]
+    pub conversion: Option<String>,
+    /// The value is looked up here. A code that is not there is not used; a coding that is not there stays as it is.
+    pub vocabulary: Option<String>,
+    /// A constant.
+    pub value: Option<Value>,
+    /// A reference to the resource that a map before this one has made under this name.
+    pub reference: Option<String>,
+    /// Text with `{places}`, made only if each is valued.
+    pub text: Option<String>,
+    /// Rows of an object at `to`; with `from`, places in it are relative to that value: `.1`, `.4.2`.
+    #[serde(default)]
+    pub rows: Vec<Spanned<Row>>,
+    /// Only where this holds; see `condition`.
+    pub when: Option<String>,
+    /// Only if none of these elements is there yet; `value*` is any that begins so.
+    #[serde(default)]
+    pub unless: Vec<String>,
+    /// The object of `rows` is dropped unless it has each of these elements; `name|telecom` is one of them.
+    #[serde(default)]
+    pub require: Vec<String>,
+    /// All repetitions as one text, with this between them.
+    pub join: Option<String>,
+    /// Where there is no value: say so with this data-absent-reason.
+    pub absent: Option<String>,
+    /// What a rule of FHIR asks of the object beyond rows.
+    pub finish: Option<Finish>,
+    /// Places that carry nothing that a resource needs (set IDs, the message's own delimiters): they count as read.
+    #[serde(default)]
+    pub skip: Vec<String>,
+}
+
+/// A rule of FHIR for an object, applied when its rows are done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Finish {
+    /// A code of a system that is known whole must be one of its codes, else the system is left out.
+    Coding,
+    /// A unit is a UCUM code only if it is known to be one.
+    Quantity,
+}
+
+/// Codes and what they become.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vocabulary {
+    /// The v2 table.
+    pub table: Option<String>,
+    /// The system of the codes that come out, unless one says otherwise.
+    pub system: Option<String>,
+    /// By v2 code.
+    #[serde(default)]
+    pub codes: BTreeMap<String, Code>,
+    /// Codes that stay what they are.
+    #[serde(default)]
+    pub list: Vec<String>,
+}
+
+/// What one v2 code becomes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Code {
+    /// Its code.
+    Short(String),
+    /// With more to say of it.
+    Long {
+        /// Code.
+        code: String,
+        /// What people call it.
+        display: Option<String>,
+        /// Its system.
+        system: Option<String>,
+    },
+}

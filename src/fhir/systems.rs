@@ -1,0 +1,94 @@
+//! The URIs of code systems and of those who assign identifiers.
+
+use super::engine::Engine;
+use super::message::Span;
+use super::primitive::{is_oid, is_uri, is_uuid};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What a URN's last part keeps as it is.
+const KEPT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// A URN of ours for a name that only the sender knows: the same for the same name.
+pub(super) fn urn(kind: &str, name: &str) -> String {
+    format!("urn:hl7-v2:{kind}:{}", utf8_percent_encode(name, KEPT))
+}
+
+/// An identifier that says itself what it is; `None` where it is none of the kind that it claims to be.
+fn universal(id: &str, kind: &str) -> Option<String> {
+    match kind {
+        "ISO" | "OID" | "" if is_oid(id) => Some(format!("urn:oid:{id}")),
+        "UUID" | "GUID" | "" if is_uuid(id) => {
+            Some(format!("urn:uuid:{}", id.to_ascii_lowercase()))
+        }
+        "URI" | "URL" | "" if is_uri(id) => Some(id.to_owned()),
+        _ => None,
+    }
+}
+
+impl Engine<'_, '_, '_> {
+    /// The system that an assigning authority (HD) stands for, and the leaves that it was read from: its universal ID if that
+    /// is one, else a known name's URI, else a URN made of the name. `skip` components stand before it.
+    pub(super) fn system(&self, span: Span, skip: u16) -> (Option<String>, Vec<Span>) {
+        let part = |number: u16| {
+            let part = self.message.down(span, number + skip, 0);
+            let part = part.filter(|part| self.message.valued(*part));
+            part.map(|part| self.message.leaf(part))
+        };
+        let text =
+            |span: Option<Span>| span.map_or_else(String::new, |span| self.message.text(span));
+        let (name, id, kind) = (part(1), part(2), part(3));
+        let (name_text, id_text) = (text(name), text(id));
+        if !id_text.is_empty()
+            && let Some(uri) = universal(&id_text, &text(kind).to_ascii_uppercase())
+        {
+            return (Some(uri), [id, kind].into_iter().flatten().collect());
+        }
+        let known = self.program.authorities.and_then(|number| {
+            let coded = self.program.vocabularies[number].codes.get(&name_text)?;
+            Some(coded.code.clone())
+        });
+        if let Some(known) = known {
+            return (Some(known), name.into_iter().collect());
+        }
+        // Some write the OID where the name belongs.
+        if let Some(uri) = universal(&name_text, "").filter(|_| !name_text.is_empty()) {
+            return (Some(uri), name.into_iter().collect());
+        }
+        match (name_text.is_empty(), id_text.is_empty()) {
+            (false, _) => (
+                Some(urn("namespace", &name_text)),
+                name.into_iter().collect(),
+            ),
+            (true, false) => (
+                Some(urn("universal-id", &id_text)),
+                [id, kind].into_iter().flatten().collect(),
+            ),
+            (true, true) => (None, Vec::new()),
+        }
+    }
+
+    /// The URI of a coding system (table 0396): a known one's, an HL7 table's, or a URN made of the name.
+    pub(super) fn code_system(&self, name: &str) -> String {
+        let known = self.program.code_systems.and_then(|number| {
+            let codes = &self.program.vocabularies[number].codes;
+            let found = codes.get(name);
+            found.or_else(|| codes.get(&name.to_ascii_uppercase()))
+        });
+        if let Some(coded) = known {
+            return coded.code.clone();
+        }
+        let table = name.strip_prefix("HL7").unwrap_or(name);
+        let table = table.trim_start_matches(['-', '_']);
+        if table.len() == 4 && table.bytes().all(|byte| byte.is_ascii_digit()) {
+            return format!("{V2_TABLE}{table}");
+        }
+        universal(name, "").unwrap_or_else(|| urn("coding-system", name))
+    }
+}
+
+/// Before the number of one of v2's own tables.
+pub(super) const V2_TABLE: &str = "http://terminology.hl7.org/CodeSystem/v2-";

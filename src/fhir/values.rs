@@ -1,0 +1,226 @@
+//! What a row makes of the values at its place.
+
+use super::engine::{Engine, Here, Trace};
+use super::message::Span;
+use super::object::{self, insert};
+use super::place::Place;
+use super::primitive::{Primitive, Refused};
+use super::program::{Block, Conversion, Piece, Row};
+use super::raw::Finish;
+use serde_json::{Map, Value, json};
+
+impl<'p> Engine<'p, '_, '_> {
+    pub(super) fn template(
+        &mut self,
+        row: &'p Row,
+        pieces: &[Piece],
+        primitive: Primitive,
+        here: Here,
+        out: &mut Map<String, Value>,
+    ) -> bool {
+        let mut text = String::new();
+        let mut leaves = Vec::new();
+        for piece in pieces {
+            match piece {
+                Piece::Literal(literal) => text.push_str(literal),
+                Piece::Place(place) => {
+                    let first = self.at(*place, here).into_iter().next();
+                    let Some(span) = first.filter(|span| self.message.valued(*span)) else {
+                        return false;
+                    };
+                    let leaf = self.message.leaf(span);
+                    text.push_str(&self.message.text(leaf));
+                    leaves.push(leaf);
+                }
+            }
+        }
+        self.take(row, primitive.of(text, self.zone), &leaves, out)
+    }
+
+    pub(super) fn joined(
+        &mut self,
+        row: &'p Row,
+        place: Place,
+        between: &str,
+        conversion: Conversion,
+        here: Here,
+        out: &mut Map<String, Value>,
+    ) -> bool {
+        let Conversion::Primitive(primitive) = conversion else {
+            return false;
+        };
+        let mut texts = Vec::new();
+        let mut leaves = Vec::new();
+        for span in self.at(place, here) {
+            let (text, mut of_span) = self.plain(span, primitive);
+            texts.push(text);
+            leaves.append(&mut of_span);
+        }
+        let text = texts.join(between);
+        match text.trim() {
+            "" => false,
+            text => self.take(row, primitive.of(text.to_owned(), self.zone), &leaves, out),
+        }
+    }
+
+    /// A value's text as a primitive reads it, and the leaves that are in it.
+    fn plain(&self, span: Span, primitive: Primitive) -> (String, Vec<Span>) {
+        match primitive {
+            Primitive::Text | Primitive::Encoded => {
+                let mut leaves = Vec::new();
+                self.message.leaves(span, &mut leaves);
+                (self.message.text(span), leaves)
+            }
+            _ => {
+                let leaf = self.message.leaf(span);
+                (self.message.text(leaf), vec![leaf])
+            }
+        }
+    }
+
+    pub(super) fn value(
+        &mut self,
+        row: &'p Row,
+        span: Span,
+        conversion: Conversion,
+        vocabulary: Option<usize>,
+        here: Here,
+        out: &mut Map<String, Value>,
+    ) -> bool {
+        match conversion {
+            Conversion::Primitive(kind @ (Primitive::System | Primitive::EntitySystem)) => {
+                let (uri, leaves) = self.system(span, u16::from(kind == Primitive::EntitySystem));
+                let Some(uri) = uri else { return false };
+                self.take(row, Primitive::Uri.of(uri, self.zone), &leaves, out)
+            }
+            Conversion::Primitive(primitive) => {
+                let (mut text, leaves) = self.plain(span, primitive);
+                if text.is_empty() {
+                    return false;
+                }
+                if primitive == Primitive::CodeSystem {
+                    text = self.code_system(&text);
+                }
+                let made = match vocabulary {
+                    None => primitive.of(text, self.zone),
+                    Some(vocabulary) => {
+                        let known = &self.program.vocabularies[vocabulary].codes;
+                        match known.get(&text) {
+                            Some(coded) => primitive.of(coded.code.clone(), self.zone),
+                            None => Err(Refused::Vocabulary),
+                        }
+                    }
+                };
+                self.take(row, made, &leaves, out)
+            }
+            Conversion::Block(block) => {
+                let block = &self.program.blocks[block];
+                let here = Here {
+                    value: Some(span),
+                    ..here
+                };
+                if row.to.steps.is_empty() {
+                    return self.merge(block, here, out);
+                }
+                let mark = self.mark();
+                let Some(mut made) = self.block(block, here) else {
+                    return false;
+                };
+                if let Some(vocabulary) = vocabulary {
+                    self.look_up(vocabulary, span, block, &mut made);
+                }
+                let done = insert(out, &row.to, Value::Object(made));
+                if !done {
+                    self.undo(&mark, Refused::Taken);
+                }
+                done
+            }
+        }
+    }
+
+    /// Adds what a map makes to the object at hand: its elements, or the reference to its resource.
+    fn merge(&mut self, block: &'p Block, here: Here, out: &mut Map<String, Value>) -> bool {
+        if block.resource.is_none() {
+            let before = self.taken;
+            self.body(&block.body, here, out);
+            return self.taken > before;
+        }
+        let made = self.block(block, here);
+        let there = made.is_some();
+        for (name, value) in made.into_iter().flatten() {
+            out.entry(name).or_insert(value);
+        }
+        there
+    }
+
+    /// Puts a primitive where its row says.
+    fn take(
+        &mut self,
+        row: &Row,
+        made: Result<Value, Refused>,
+        leaves: &[Span],
+        out: &mut Map<String, Value>,
+    ) -> bool {
+        let made = made.and_then(|value| match insert(out, &row.to, value) {
+            true => Ok(()),
+            false => Err(Refused::Taken),
+        });
+        let why = match made {
+            Err(why) => why,
+            Ok(()) => {
+                self.taken += 1;
+                self.used.extend(leaves);
+                if let Some(trace) = &mut self.trace {
+                    trace.extend(leaves.iter().map(|leaf| Trace {
+                        element: self.path.join("."),
+                        at: leaf.start,
+                        rows: self.rows.clone(),
+                    }));
+                }
+                return true;
+            }
+        };
+        self.refused
+            .extend(leaves.iter().map(|leaf| (leaf.start, why)));
+        false
+    }
+
+    /// Puts the vocabulary's coding first. What the message has stays beside it where it says which system it is of.
+    fn look_up(
+        &mut self,
+        vocabulary: usize,
+        span: Span,
+        block: &Block,
+        made: &mut Map<String, Value>,
+    ) {
+        let code = self.message.down(span, 1, 0);
+        let code = code.map(|code| self.message.text(self.message.leaf(code)));
+        let known = &self.program.vocabularies[vocabulary].codes;
+        let Some(coded) = code.and_then(|code| known.get(&code)) else {
+            return;
+        };
+        let mut coding = Map::new();
+        if let Some(system) = &coded.system {
+            coding.insert("system".into(), json!(system));
+        }
+        coding.insert("code".into(), json!(coded.code));
+        if let Some(display) = &coded.display {
+            coding.insert("display".into(), json!(display));
+        }
+        let _ = object::finish(&mut coding, Finish::Coding, self.program);
+        if block.name.ends_with("[Coding]") {
+            *made = coding;
+            return;
+        }
+        let Some(Value::Array(codings)) = made.get_mut("coding") else {
+            made.insert("coding".into(), json!([coding]));
+            return;
+        };
+        codings.retain(|own| own.get("system").is_some() && own.get("code").is_some());
+        let same = |own: &Value| {
+            own.get("code") == coding.get("code") && own.get("system") == coding.get("system")
+        };
+        codings.retain(|own| !same(own));
+        codings.insert(0, Value::Object(coding));
+    }
+}

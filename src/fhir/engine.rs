@@ -332,6 +332,13 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
         if block.resource.is_none() {
             return Some(content);
         }
+        // The same people and places are mentioned again and again.
+        let same = self.resources.iter().position(|other| {
+            std::ptr::eq(other.block, block) && other.label.is_none() && other.content == content
+        });
+        if let Some(same) = same {
+            return Some(reference(same));
+        }
         let number = self.resources.len();
         self.resources.push(Resource {
             block,

@@ -34,3 +34,6 @@ pub use compile::MapError;
 pub use convert::{Converted, Explained, Ledger, Lost, Mapper, NotCovered, Options};
 pub use date::Zone;
 pub use primitive::Refused;
+
+#[cfg(test)]
+mod tests;

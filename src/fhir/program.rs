@@ -152,6 +152,17 @@ pub struct Vocabulary {
     pub codes: HashMap<String, Coded>,
 }
 
+impl Vocabulary {
+    /// What a code becomes; a word in capitals too, where the table has it in small letters.
+    pub(super) fn get(&self, code: &str) -> Option<&Coded> {
+        let found = self.codes.get(code);
+        found.or_else(|| match code.len() > 2 {
+            true => self.codes.get(&code.to_ascii_lowercase()),
+            false => None,
+        })
+    }
+}
+
 /// What a code becomes.
 #[derive(Debug, Clone)]
 pub struct Coded {

@@ -104,7 +104,7 @@ impl<'p> Engine<'p, '_, '_> {
                 let made = match vocabulary {
                     None => primitive.of(text, self.zone),
                     Some(vocabulary) => {
-                        let known = &self.program.vocabularies[vocabulary].codes;
+                        let known = &self.program.vocabularies[vocabulary];
                         match known.get(&text) {
                             Some(coded) => primitive.of(coded.code.clone(), self.zone),
                             None => Err(Refused::Vocabulary),
@@ -195,7 +195,7 @@ impl<'p> Engine<'p, '_, '_> {
     ) {
         let code = self.message.down(span, 1, 0);
         let code = code.map(|code| self.message.text(self.message.leaf(code)));
-        let known = &self.program.vocabularies[vocabulary].codes;
+        let known = &self.program.vocabularies[vocabulary];
         let Some(coded) = code.and_then(|code| known.get(&code)) else {
             return;
         };

@@ -41,6 +41,7 @@ const PURE: &[&str] = &[
     "hl7",
     "xml",
     "envelope",
+    "fhir",
     "injector::annotation",
     "injector::container",
     "injector::error",

@@ -151,7 +151,14 @@ impl Compiler {
                 .into_iter()
                 .map(|code| (code.clone(), raw::Code::Short(code)));
             let codes = codes.into_iter().chain(same);
-            let codes = codes.map(|(from, code)| (from, coded(code))).collect();
+            let mut codes: HashMap<String, Coded> =
+                codes.map(|(from, code)| (from, coded(code))).collect();
+            // Some senders write what the code would become.
+            let mut targets: Vec<Coded> = codes.values().cloned().collect();
+            targets.sort_by(|a, b| (&a.code, &a.display).cmp(&(&b.code, &b.display)));
+            for target in targets {
+                codes.entry(target.code.clone()).or_insert(target);
+            }
             match name.as_str() {
                 "CodeSystem" => self.program.code_systems = Some(number),
                 "AssigningAuthority" => self.program.authorities = Some(number),

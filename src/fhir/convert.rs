@@ -13,6 +13,7 @@ use super::structure::{self, Placed};
 use crate::config::BundleType;
 use crate::hl7::Header;
 use serde_json::Value;
+use std::collections::HashMap;
 use std::fmt;
 
 /// The mapping files, compiled.
@@ -153,8 +154,11 @@ impl Mapper {
         let zone = moment.as_ref().and_then(|moment| moment.zone);
         let zone = zone.unwrap_or(options.zone);
         let mut engine = Engine::new(&self.program, &message, &scopes, zone, options.explain);
-        engine.run(&placed);
+        engine.run(&placed, &structure.makers);
         engine.link(&structure.links);
+        for number in 0..engine.resources.len() {
+            engine.check(number);
+        }
         let sender = format!("{}|{}", text(3), text(4));
         let timestamp = moment.and_then(|moment| moment.instant(zone));
         let about = About {
@@ -201,7 +205,7 @@ impl Mapper {
 }
 
 impl<'p> Engine<'p, '_, '_> {
-    fn run(&mut self, placed: &[Placed<'p>]) {
+    fn run(&mut self, placed: &[Placed<'p>], makers: &'p HashMap<String, Vec<usize>>) {
         for placed in placed {
             let here = Here {
                 segment: placed.segment,
@@ -221,9 +225,11 @@ impl<'p> Engine<'p, '_, '_> {
                 let number = match known {
                     Some(number) => number,
                     None => {
-                        let key = self.key(block, here);
+                        let first = makers.get(&used.into).and_then(|all| all.first());
+                        let first = first.map_or(block, |first| &self.program.blocks[*first]);
+                        let key = self.key(first, here);
                         self.resources.push(Resource {
-                            block,
+                            block: first,
                             label: Some(&used.into),
                             here,
                             key,
@@ -241,10 +247,13 @@ impl<'p> Engine<'p, '_, '_> {
         }
         for number in 0..self.resources.len() {
             let resource = &self.resources[number];
-            if resource.label.is_some() && resource.live {
-                let (block, here) = (resource.block, resource.here);
-                self.add(number, &block.defaults, here);
-                self.check(number);
+            let (label, here) = (resource.label.filter(|_| resource.live), resource.here);
+            for block in label
+                .and_then(|label| makers.get(label))
+                .into_iter()
+                .flatten()
+            {
+                self.add(number, &self.program.blocks[*block].defaults, here);
             }
         }
     }

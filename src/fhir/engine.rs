@@ -207,7 +207,10 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
     pub(super) fn check(&mut self, number: usize) {
         let resource = &mut self.resources[number];
         let body = &resource.block.body;
-        if !resource.live || missing(&resource.content, &body.require).is_none() {
+        if resource.label.is_none()
+            || !resource.live
+            || missing(&resource.content, &body.require).is_none()
+        {
             return;
         }
         resource.live = false;

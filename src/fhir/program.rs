@@ -181,6 +181,8 @@ pub struct Message {
     pub name: String,
     /// Its outermost group.
     pub root: usize,
+    /// For each resource's name the maps that may add to it, in the order of the message. The first says how it is identified.
+    pub makers: HashMap<String, Vec<usize>>,
     /// References.
     pub links: Vec<Link>,
 }

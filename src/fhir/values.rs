@@ -25,11 +25,15 @@ impl<'p> Engine<'p, '_, '_> {
                 Piece::Literal(literal) => text.push_str(literal),
                 Piece::Place(place) => {
                     let first = self.at(*place, here).into_iter().next();
-                    let Some(span) = first.filter(|span| self.message.valued(*span)) else {
+                    let leaf = first.map(|span| self.message.leaf(span));
+                    let Some(leaf) = leaf.filter(|leaf| self.message.valued(*leaf)) else {
                         return false;
                     };
-                    let leaf = self.message.leaf(span);
-                    text.push_str(&self.message.text(leaf));
+                    let part = self.message.text(leaf);
+                    if part.is_empty() {
+                        return false;
+                    }
+                    text.push_str(&part);
                     leaves.push(leaf);
                 }
             }

@@ -4,6 +4,7 @@ use super::{Compiler, Here};
 use crate::fhir::program::{self, Conversion};
 use crate::fhir::raw;
 use serde_saphyr::Spanned;
+use std::collections::HashMap;
 
 impl Compiler {
     pub(super) fn message(&mut self, name: &str, file: usize, message: &Spanned<raw::Message>) {
@@ -12,7 +13,7 @@ impl Compiler {
             at: message.referenced,
             value: None,
         };
-        let mut names = Vec::new();
+        let mut names = HashMap::new();
         let root = self.group(here, &message.value.body, &[], &mut names);
         let mut links = Vec::new();
         for link in &message.value.links {
@@ -22,7 +23,7 @@ impl Compiler {
             };
             let link = &link.value;
             for name in [&link.of, &link.target] {
-                if !names.contains(name) {
+                if !names.contains_key(name) {
                     let what = format!("no map of this message makes a resource called `{name}`");
                     self.error(here.file, here.at, what);
                 }
@@ -55,6 +56,7 @@ impl Compiler {
         self.program.messages.push(program::Message {
             name: name.to_owned(),
             root,
+            makers: names,
             links,
         });
     }
@@ -64,7 +66,7 @@ impl Compiler {
         here: Here<'_>,
         body: &[Spanned<raw::Member>],
         starts: &[String],
-        names: &mut Vec<String>,
+        names: &mut HashMap<String, Vec<usize>>,
     ) -> usize {
         let mut members = Vec::new();
         for member in body {
@@ -126,7 +128,7 @@ impl Compiler {
         &mut self,
         here: Here<'_>,
         maps: &[Spanned<raw::Use>],
-        names: &mut Vec<String>,
+        names: &mut HashMap<String, Vec<usize>>,
     ) -> Vec<program::Use> {
         let mut uses = Vec::new();
         for used in maps {
@@ -136,15 +138,20 @@ impl Compiler {
             };
             let used = &used.value;
             let when = self.condition(here, used.when.as_deref());
-            names.push(used.into.clone());
+            let makers = names.entry(used.into.clone()).or_default();
             let block = self.blocks.get(&used.map).copied();
             let makes = block.is_some_and(|block| self.program.blocks[block].resource.is_some());
             match block.filter(|_| makes) {
-                Some(block) => uses.push(program::Use {
-                    block,
-                    into: used.into.clone(),
-                    when,
-                }),
+                Some(block) => {
+                    if !makers.contains(&block) {
+                        makers.push(block);
+                    }
+                    uses.push(program::Use {
+                        block,
+                        into: used.into.clone(),
+                        when,
+                    });
+                }
                 None => {
                     let what = format!(
                         "there is no segment map `{}` that makes a resource",

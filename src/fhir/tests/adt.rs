@@ -282,7 +282,7 @@ fn allergies_diagnoses_procedures_and_cover() {
     let bundle = adt(
         "PID|1||77^^^H\nPV1|1|I\nAL1|1|DA|P^Penicillin^L|SV|Rash~Hives|20200101\n\
         DG1|1||I10^Hypertension^I10|high|20260301|A|||||||||1\nPR1|1||44950^Appendectomy^C4||20260301|||8^SURGEON\n\
-        IN1|1|GOLD|123^^^PAYER|ACME HEALTH|||||GRP||||20250101|||||SEL\n",
+        IN1|1|GOLD|123^^^PAYER|ACME HEALTH||||GRP||||20250101|||||SEL\n",
     );
     let allergy = bundle.one("AllergyIntolerance");
     assert_eq!(allergy["category"], json!(["medication"]));

@@ -1,0 +1,278 @@
+//! Bundles made of other people's messages and of random ones: always FHIR as far as that can be told without its definitions,
+//! and always the same.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use mllp_bridge::fhir::{Mapper, Options};
+use mllp_bridge::hl7::charset::{AS_IT_SAYS, as_text};
+use mllp_bridge::hl7::{Payload, peek};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use support::corpus::corpus;
+
+#[allow(dead_code, reason = "shared with other tests")]
+mod support;
+
+/// What FHIR R4 requires of the resources that the maps make; `x*` is a choice of types.
+const REQUIRED: &[(&str, &[&str])] = &[
+    ("Account", &["status"]),
+    ("AllergyIntolerance", &["patient"]),
+    ("Appointment", &["status", "participant"]),
+    ("Condition", &["subject"]),
+    ("Coverage", &["status", "beneficiary", "payor"]),
+    ("Device", &[]),
+    ("DiagnosticReport", &["status", "code"]),
+    ("DocumentReference", &["status", "content"]),
+    ("Encounter", &["status", "class"]),
+    (
+        "Immunization",
+        &["status", "vaccineCode", "patient", "occurrence*"],
+    ),
+    ("Location", &[]),
+    ("MessageHeader", &["event*", "source"]),
+    ("Observation", &["status", "code"]),
+    ("Organization", &[]),
+    ("Patient", &[]),
+    ("Practitioner", &[]),
+    ("PractitionerRole", &[]),
+    ("Procedure", &["status", "subject"]),
+    ("Provenance", &["target", "recorded", "agent"]),
+    ("RelatedPerson", &["patient"]),
+    ("ServiceRequest", &["status", "intent", "subject"]),
+    ("Specimen", &[]),
+];
+
+fn mapper() -> &'static Mapper {
+    static MAPPER: OnceLock<Mapper> = OnceLock::new();
+    MAPPER.get_or_init(|| Mapper::embedded().expect("the maps"))
+}
+
+/// What is wrong with a bundle.
+fn faults(bundle: &Value) -> Vec<String> {
+    let mut faults = Vec::new();
+    let none = Vec::new();
+    let entries = bundle["entry"].as_array().unwrap_or(&none);
+    let mut urls = BTreeSet::new();
+    let mut requests = BTreeSet::new();
+    for entry in entries {
+        if !urls.insert(entry["fullUrl"].as_str().unwrap_or_default()) {
+            faults.push(format!("{} is there twice", entry["fullUrl"]));
+        }
+        let request = &entry["request"];
+        if request["method"] == "PUT" && !requests.insert(request["url"].to_string()) {
+            faults.push(format!("{} is written twice", request["url"]));
+        }
+    }
+    empty(bundle, "Bundle", &mut faults);
+    references(bundle, &urls, &mut faults);
+    for entry in entries {
+        let resource = &entry["resource"];
+        let kind = resource["resourceType"].as_str().unwrap_or_default();
+        let Some((_, required)) = REQUIRED.iter().find(|row| row.0 == kind) else {
+            faults.push(format!("{kind} has no row in this test"));
+            continue;
+        };
+        for name in *required {
+            let there = match name.strip_suffix('*') {
+                Some(start) => resource
+                    .as_object()
+                    .is_some_and(|all| all.keys().any(|key| key.starts_with(start))),
+                None => resource.get(name).is_some(),
+            };
+            if !there {
+                faults.push(format!("{kind} without {name}"));
+            }
+        }
+    }
+    faults
+}
+
+fn empty(value: &Value, at: &str, faults: &mut Vec<String>) {
+    match value {
+        Value::Null => faults.push(format!("null at {at}")),
+        Value::String(text) if text.trim().is_empty() => faults.push(format!("empty text at {at}")),
+        Value::String(text) if text.chars().any(|c| c < ' ' && !"\t\n\r".contains(c)) => {
+            faults.push(format!("a control character at {at}"));
+        }
+        Value::Array(items) => {
+            if items.is_empty() {
+                faults.push(format!("an empty list at {at}"));
+            }
+            items.iter().for_each(|item| empty(item, at, faults));
+        }
+        Value::Object(members) => {
+            if members.is_empty() {
+                faults.push(format!("an empty object at {at}"));
+            }
+            for (name, value) in members {
+                empty(value, &format!("{at}.{name}"), faults);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn references(value: &Value, urls: &BTreeSet<&str>, faults: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| references(item, urls, faults)),
+        Value::Object(members) => {
+            if let Some(Value::String(url)) = members.get("reference")
+                && !urls.contains(url.as_str())
+            {
+                faults.push(format!("nobody is {url}"));
+            }
+            members
+                .values()
+                .for_each(|value| references(value, urls, faults));
+        }
+        _ => {}
+    }
+}
+
+/// A message's bundle, ledger and structure; `None` where no map covers it.
+fn convert(bytes: &[u8]) -> Option<(Vec<u8>, usize, usize, String)> {
+    let transcoded = OnceLock::new();
+    let (message, payload) = as_text(bytes, AS_IT_SAYS, &transcoded);
+    let Payload::V2(header) = payload else {
+        return None;
+    };
+    let options = Options {
+        ledger: true,
+        ..Options::default()
+    };
+    let utf8 = std::str::from_utf8(message).is_ok();
+    let made = mapper().convert(message, &header, utf8, &options).ok()?;
+    Some((
+        made.bundle,
+        made.ledger.values,
+        made.ledger.lost.len(),
+        made.structure,
+    ))
+}
+
+#[test]
+fn every_covered_message_of_the_corpus_makes_a_bundle() {
+    let Some(samples) = corpus() else {
+        return;
+    };
+    // Messages, values, values that are lost.
+    let mut shares: BTreeMap<String, (usize, usize, usize)> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for sample in &samples {
+        let Some((bundle, values, lost, structure)) = convert(&sample.bytes) else {
+            continue;
+        };
+        let again = convert(&sample.bytes).map(|made| made.0);
+        assert_eq!(again.as_ref(), Some(&bundle), "{}", sample.name);
+        let value: Value = serde_json::from_slice(&bundle).expect("JSON");
+        for fault in faults(&value) {
+            wrong.push(format!("{}: {fault}", sample.name));
+        }
+        let share = shares.entry(structure).or_default();
+        share.0 += 1;
+        share.1 += values;
+        share.2 += lost;
+    }
+    for (structure, (messages, values, lost)) in &shares {
+        let share = 100.0 * *lost as f64 / *values as f64;
+        println!("{structure}: {messages} messages, {values} values, {share:.1} % in no resource");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let converted: usize = shares.values().map(|share| share.0).sum();
+    assert!(converted > 300, "only {converted} of {}", samples.len());
+}
+
+const EVENTS: &[&str] = &[
+    "ADT^A01", "ADT^A03", "ADT^A02", "ORU^R01", "VXU^V04", "SIU^S12", "MDM^T02", "ORM^O01",
+    "OML^O21",
+];
+const SEGMENTS: &[&str] = &[
+    "EVN", "PID", "PD1", "NK1", "PV1", "PV2", "OBX", "AL1", "DG1", "PR1", "GT1", "IN1", "ORC",
+    "OBR", "NTE", "SPM", "TQ1", "RXA", "RXR", "SCH", "AIS", "AIG", "AIL", "AIP", "TXA", "SFT",
+    "IAM", "ZZZ", "RGS",
+];
+
+/// Fields as senders fill them, and as they should not.
+fn field() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        3 => Just(String::new()),
+        2 => prop::sample::select(vec![
+            "20260301", "20260301101500", "2026", "20269999", "F", "M", "I", "P", "N", "Y", "D", "A", "NM", "SN",
+            "CWE", "ST", "ED", "DT", "TM", "RP", "1", "0", "-3", "1.50", "LN", "HL70001", "HL79999", "UCUM", "mg",
+            "ISO", "1.2.3", "2.16.840.1.113883.19", "UUID", "\"\"", "Base64", "aGk=", "final", "U", "NW", "CA",
+        ]).prop_map(str::to_owned),
+        1 => "[ -~]{0,12}".prop_map(|text| text.replace(['|', '\r', '\n'], " ")),
+        1 => "[\\x00-\\x09\\x0e-\\x1f\u{80}-\u{2ff}]{0,4}",
+    ];
+    let component = prop::collection::vec(part, 1..4).prop_map(|parts| parts.join("&"));
+    let repetition = prop::collection::vec(component, 1..6).prop_map(|parts| parts.join("^"));
+    prop::collection::vec(repetition, 1..3).prop_map(|parts| parts.join("~"))
+}
+
+fn message() -> impl Strategy<Value = String> {
+    let segment = (
+        prop::sample::select(SEGMENTS),
+        prop::collection::vec(prop_oneof![2 => Just(String::new()), 3 => field()], 0..28),
+    )
+        .prop_map(|(id, fields)| format!("{id}|{}\r", fields.join("|")));
+    (
+        prop::sample::select(EVENTS),
+        field(),
+        prop::collection::vec(segment, 0..10),
+    )
+        .prop_map(|(event, sender, segments)| {
+            format!(
+                "MSH|^~\\&|{sender}|F|R||20260301101500||{event}|1|P|2.5\r{}",
+                segments.concat()
+            )
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn whatever_a_message_says_its_bundle_is_whole(message in message()) {
+        let (bundle, values, lost, _) = convert(message.as_bytes()).expect("a covered event");
+        let bundle: Value = serde_json::from_slice(&bundle).expect("JSON");
+        let faults = faults(&bundle);
+        prop_assert!(faults.is_empty(), "{faults:?}\n{message:?}");
+        prop_assert!(lost <= values);
+    }
+}
+
+#[test]
+fn the_checks_of_this_test_find_what_they_look_for() {
+    let Payload::V2(_) = peek(b"MSH|^~\\&|A") else {
+        panic!("no header")
+    };
+    for (bundle, fault) in [
+        (r#"{"entry": []}"#, "an empty list"),
+        (
+            r#"{"entry": [{"fullUrl": "a", "resource": {"resourceType": "Condition"}}]}"#,
+            "Condition without subject",
+        ),
+        (
+            r#"{"entry": [{"fullUrl": "a", "resource": {"resourceType": "Patient", "x": {"reference": "b"}}}]}"#,
+            "nobody is b",
+        ),
+        (
+            r#"{"entry": [{"fullUrl": "a", "resource": {"resourceType": "Patient", "x": " "}}]}"#,
+            "empty text",
+        ),
+        (
+            r#"{"entry": [{"fullUrl": "a", "resource": {"resourceType": "Patient"}}, {"fullUrl": "a", "resource": {"resourceType": "Patient"}}]}"#,
+            "twice",
+        ),
+    ] {
+        let faults = faults(&serde_json::from_str(bundle).unwrap());
+        assert!(
+            faults.iter().any(|found| found.contains(fault)),
+            "{bundle}: {faults:?}"
+        );
+    }
+}

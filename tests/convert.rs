@@ -305,3 +305,95 @@ fn what_is_not_an_envelope_is_named() {
         "standard input: holds no envelope\n"
     );
 }
+
+#[test]
+fn a_message_becomes_a_fhir_bundle() {
+    let message = adt("A1");
+    let ran = convert(&["--to", "fhir", "-"], message.as_bytes()).ok();
+    let [bundle] = ran.lines().try_into().expect("one line");
+    assert_eq!(bundle["resourceType"], "Bundle");
+    assert_eq!(bundle["type"], "transaction");
+    assert_eq!(bundle["identifier"]["value"], "A1");
+    let entries = bundle["entry"].as_array().unwrap();
+    let patient = entries
+        .iter()
+        .find(|entry| entry["resource"]["resourceType"] == "Patient")
+        .expect("a patient");
+    assert_eq!(patient["resource"]["name"][0]["family"], "MUSTER");
+    assert_eq!(patient["request"]["method"], "PUT");
+    assert_eq!(
+        convert(&["--to", "fhir", "-"], message.as_bytes()).out,
+        ran.out,
+        "the same again"
+    );
+    let args = ["--to", "fhir", "--bundle-type", "message", "--pretty", "-"];
+    let pretty = convert(&args, message.as_bytes()).ok();
+    assert!(
+        pretty
+            .text()
+            .starts_with("{\n  \"resourceType\": \"Bundle\"")
+    );
+    let bundle: Value = serde_json::from_slice(&pretty.out).unwrap();
+    assert_eq!(bundle["type"], "message");
+    assert_eq!(
+        bundle["entry"][0]["resource"]["resourceType"],
+        "MessageHeader"
+    );
+}
+
+#[test]
+fn several_messages_make_a_bundle_each_and_what_is_not_covered_is_named() {
+    let other = adt("A2").replace("ADT^A01", "RDE^O11");
+    let input = format!("{}{other}{}", adt("A1"), oru("O1"));
+    let ran = convert(&["--to", "fhir", "-"], input.as_bytes());
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(ran.lines().len(), 2);
+    assert_eq!(
+        ran.err,
+        "standard input: message 2: there is no FHIR map for RDE^O11; docs/fhir.md lists what is covered\n"
+    );
+    let ran = convert(
+        &["--to", "fhir", "-"],
+        b"<ADT_A01 xmlns='urn:hl7-org:v2xml'><MSH><MSH.9><MSG.1>ADT</MSG.1></MSH.9><MSH.10>1</MSH.10></MSH></ADT_A01>",
+    );
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.err.contains("FHIR bundles are made of ER7 only"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn the_ledger_and_the_rows_are_printed_in_place_of_the_bundle() {
+    let message = format!("{}ZPI|1|kept^nowhere\r", adt("A1"));
+    let lost = convert(&["--to", "fhir", "--ledger", "-"], message.as_bytes()).ok();
+    let lines: Vec<&str> = lost.text().lines().collect();
+    assert!(lines.contains(&"ZPI-2.2\tno row reads it"), "{lines:?}");
+    let explained = convert(&["--to", "fhir", "--explain", "-"], message.as_bytes()).ok();
+    let line = explained
+        .text()
+        .lines()
+        .find(|line| line.starts_with("PID-5.1\t"))
+        .expect("the family name");
+    let [_, element, rows] = line.split('\t').collect::<Vec<_>>().try_into().unwrap();
+    assert_eq!(element, "Patient.name.family");
+    assert!(rows.starts_with("segments/PID.yaml:"), "{rows}");
+}
+
+#[test]
+fn a_zone_is_taken_or_is_bad_usage() {
+    let message = adt("A1").replace("+0100", "");
+    let ran = convert(
+        &["--to", "fhir", "--zone", "-05:00", "-"],
+        message.as_bytes(),
+    )
+    .ok();
+    assert!(ran.text().contains("-05:00\""), "{}", ran.text());
+    let ran = convert(
+        &["--to", "fhir", "--zone", "Paris", "-"],
+        message.as_bytes(),
+    );
+    assert_eq!(ran.code, Some(2));
+    assert_eq!(ran.err, "mllp-bridge: --zone Paris: write one as +01:00\n");
+}

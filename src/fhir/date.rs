@@ -151,6 +151,16 @@ impl Moment<'_> {
     }
 }
 
+/// A FHIR instant some minutes later, in the same zone.
+pub fn later(instant: &str, minutes: i64) -> Option<String> {
+    let (time, zone) = instant.split_at_checked("2000-01-01T00:00:00".len())?;
+    let time: jiff::civil::DateTime = time.parse().ok()?;
+    let later = time
+        .checked_add(jiff::Span::new().try_minutes(minutes).ok()?)
+        .ok()?;
+    Some(format!("{}{zone}", later.strftime("%Y-%m-%dT%H:%M:%S")))
+}
+
 /// FHIR `time` from TM: `HH[MM[SS[.S…]]]`. A zone is left out, since FHIR's has none.
 pub fn time(text: &str) -> Option<String> {
     let text = text.split(['+', '-']).next().unwrap_or_default();
@@ -207,6 +217,26 @@ mod tests {
             "１９８５",
         ] {
             assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn some_minutes_later() {
+        for (start, minutes, end) in [
+            (
+                "2026-03-01T23:45:00+01:00",
+                30,
+                Some("2026-03-02T00:15:00+01:00"),
+            ),
+            (
+                "2026-03-01T23:45:00.25-05:00",
+                1,
+                Some("2026-03-01T23:46:00.25-05:00"),
+            ),
+            ("9999-12-31T23:59:00+00:00", 2, None),
+            ("2026", 2, None),
+        ] {
+            assert_eq!(later(start, minutes).as_deref(), end, "{start}");
         }
     }
 

@@ -160,7 +160,8 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
         for row in &body.rows {
             let taken = row.unless.iter().any(|name| object::has(out, name));
             let holds = row.when.as_ref().is_none_or(|when| self.holds(when, here));
-            if taken || !holds {
+            let lacks = row.needs.iter().any(|name| !object::has(out, name));
+            if taken || lacks || !holds {
                 continue;
             }
             self.rows.push(row.origin);

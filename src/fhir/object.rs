@@ -1,5 +1,6 @@
 //! Elements in objects: putting them in, asking for them, and FHIR's rules for some kinds of object.
 
+use super::date;
 use super::program::{Program, Target};
 use super::raw::Finish;
 use super::systems::V2_TABLE;
@@ -99,6 +100,10 @@ pub(super) fn finish(
     match rule {
         Finish::Coding => coding(object, program),
         Finish::Quantity => quantity(object, program),
+        Finish::Appointment => {
+            appointment(object);
+            None
+        }
     }
 }
 
@@ -152,6 +157,28 @@ fn quantity(object: &mut Map<String, Value>, program: &Program) -> Option<String
         }
     }
     removed
+}
+
+/// app-2 and app-3.
+fn appointment(object: &mut Map<String, Value>) {
+    if !object.contains_key("end")
+        && let Some(start) = text(object, "start")
+        && let Some(minutes) = object.get("minutesDuration").and_then(Value::as_i64)
+        && let Some(end) = date::later(start, minutes)
+    {
+        object.insert("end".into(), json!(end));
+    }
+    if object.contains_key("start") && object.contains_key("end") {
+        return;
+    }
+    object.shift_remove("start");
+    object.shift_remove("end");
+    if !matches!(
+        text(object, "status"),
+        Some("proposed" | "cancelled" | "waitlist")
+    ) {
+        object.insert("status".into(), json!("proposed"));
+    }
 }
 
 /// per-1, in each element that is a period: an end before the start is taken out. What cannot be compared (a date against a

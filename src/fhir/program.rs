@@ -82,6 +82,8 @@ pub struct Row {
     pub when: Option<Condition>,
     /// Elements that must not be there.
     pub unless: Vec<String>,
+    /// Elements that must be there.
+    pub needs: Vec<String>,
     /// The data-absent-reason.
     pub absent: Option<String>,
 }

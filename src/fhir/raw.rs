@@ -93,7 +93,7 @@ pub struct Map {
     /// As in a row. Of a resource it is asked when all maps and their defaults have added to it.
     #[serde(default)]
     pub require: Vec<String>,
-    /// As in a row.
+    /// As in a row. Of a resource it is applied when all maps and their defaults have added to it.
     pub finish: Option<Finish>,
 }
 
@@ -138,6 +138,9 @@ pub struct Row {
     /// Only if none of these elements is there yet; `value*` is any that begins so.
     #[serde(default)]
     pub unless: Vec<String>,
+    /// Only if each of these elements is there already.
+    #[serde(default)]
+    pub needs: Vec<String>,
     /// The object of `rows` is dropped unless it has each of these elements; `name|telecom` is one of them.
     #[serde(default)]
     pub require: Vec<String>,
@@ -160,6 +163,8 @@ pub enum Finish {
     Coding,
     /// A unit is a UCUM code only if it is known to be one.
     Quantity,
+    /// An appointment has start and end or neither, and without them is no more than proposed. The end may be computed.
+    Appointment,
 }
 
 /// Codes and what they become.

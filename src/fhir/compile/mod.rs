@@ -206,8 +206,12 @@ impl Compiler {
             self.place(here, &text.value)
         });
         let key = key.collect();
-        let body = self.body(here, &map.rows, &map.require, map.finish);
-        let defaults = self.body(here, &map.defaults, &[], None);
+        let (now, at_the_end) = match map.resource {
+            None => (map.finish, None),
+            Some(_) => (None, map.finish),
+        };
+        let body = self.body(here, &map.rows, &map.require, now);
+        let defaults = self.body(here, &map.defaults, &[], at_the_end);
         program::Block {
             name: name.to_owned(),
             resource: map.resource.as_ref().map(|resource| resource.value.clone()),
@@ -284,6 +288,7 @@ impl Compiler {
             source,
             when: self.condition(here, row.when.as_deref()),
             unless: row.unless.clone(),
+            needs: row.needs.clone(),
             absent: row.absent.clone(),
         })
     }

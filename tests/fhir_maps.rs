@@ -14,7 +14,6 @@ use serde_json::Value;
 
 use support::corpus::corpus;
 
-#[allow(dead_code, reason = "shared with other tests")]
 mod support;
 
 /// What FHIR R4 requires of the resources that the maps make; `x*` is a choice of types.

@@ -161,6 +161,28 @@ pub fn later(instant: &str, minutes: i64) -> Option<String> {
     Some(format!("{}{zone}", later.strftime("%Y-%m-%dT%H:%M:%S")))
 }
 
+/// Whether one FHIR date or time is later than another, as far as that can be told from the shorter of them.
+pub fn is_later(one: &str, other: &str) -> bool {
+    match (seconds(one), seconds(other)) {
+        (Some(one), Some(other)) => one > other,
+        _ => {
+            let length = one.len().min(other.len()).min("2000-01-01".len());
+            one.get(..length) > other.get(..length)
+        }
+    }
+}
+
+/// Since some day, of a value with a time.
+fn seconds(text: &str) -> Option<f64> {
+    let zone = text.rfind(['+', '-']).filter(|at| *at > 10)?;
+    let (time, zone) = text.split_at_checked(zone)?;
+    let minutes = Zone::parse(zone)?.0;
+    let time: jiff::civil::DateTime = time.parse().ok()?;
+    let first = jiff::civil::date(1970, 1, 1).at(0, 0, 0, 0);
+    let since = time.duration_since(first).as_secs_f64();
+    Some(since - f64::from(minutes) * 60.0)
+}
+
 /// FHIR `time` from TM: `HH[MM[SS[.S…]]]`. A zone is left out, since FHIR's has none.
 pub fn time(text: &str) -> Option<String> {
     let text = text.split(['+', '-']).next().unwrap_or_default();

@@ -190,14 +190,7 @@ pub(super) fn periods(object: &mut Map<String, Value>) -> Vec<String> {
 
 fn period(object: &mut Map<String, Value>) -> Option<String> {
     let (start, end) = (text(object, "start")?, text(object, "end")?);
-    let length = start.len().min(end.len()).min("2000-01-01".len());
-    let same_day = start.get(..length) == end.get(..length);
-    let later = match same_day {
-        // With one zone, text sorts as time does.
-        true => start.len() == end.len() && start.get(19..) == end.get(19..) && start > end,
-        false => start > end,
-    };
-    match later {
+    match date::is_later(start, end) {
         true => take_text(object, "end"),
         false => None,
     }
@@ -275,6 +268,11 @@ mod tests {
                 "2020-01-01T10:00:00+00:00",
                 "2020-01-01T09:00:00-05:00",
                 true,
+            ),
+            (
+                "2020-01-01T10:00:00-05:00",
+                "2020-01-01T10:00:00+00:00",
+                false,
             ),
             ("2020-01-01T10:00:00+00:00", "2020-01-01", true),
             ("2020", "2019", false),

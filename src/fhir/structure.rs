@@ -113,12 +113,10 @@ impl<'p> Grouping<'p> {
                         id: own,
                         repeats,
                         uses,
-                    } if *own == id => {
-                        // A second PID where there is one says something that nobody knows.
-                        if *repeats || !self.has(scope, id) {
-                            self.place(scope, *repeats, (number, id), uses);
-                            return true;
-                        }
+                    } if *own == id && (*repeats || !self.has(scope, id)) => {
+                        // A second PID where there is one says something that nobody knows, and has no place.
+                        self.place(scope, *repeats, (number, id), uses);
+                        return true;
                     }
                     Member::Group(_) if self.takes(member, id) => {
                         self.open.truncate(depth + 1);

@@ -169,7 +169,7 @@ fn demographics() {
     );
     assert_eq!(married["text"], "Married");
     assert_eq!(field(24, "Y")["multipleBirthBoolean"], true);
-    let twin = patient("||||||||||||||||||||||||Y|2").clone();
+    let twin = patient("||||||||||||||||||||||||Y|2");
     assert_eq!(
         twin.get("multipleBirthInteger"),
         None,

@@ -184,14 +184,15 @@ fn identify(resources: &mut [Resource<'_>], about: &About<'_>) -> Vec<Entry> {
             Uuid::new_v5(&NAMESPACE, name.as_bytes())
         };
         let mut id = id_of(&seed);
-        let mut same_as = None;
-        if let Some(first) = known.get(&id).copied() {
-            if asked == Request::Put {
-                // The key is not one: both are there, and each has a place of its own in the message.
-                id = id_of(&format!("{seed}{BETWEEN}{count}"));
-            } else {
-                same_as = Some(first);
+        let mut same_as = known.get(&id).copied();
+        if asked == Request::Put {
+            // The key is not one: the lines of a text, say. They are told apart by their order.
+            let mut place = 1;
+            while known.contains_key(&id) {
+                place += 1;
+                id = id_of(&format!("{seed}{BETWEEN}{place}"));
             }
+            same_as = None;
         }
         match same_as {
             None => {

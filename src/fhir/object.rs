@@ -3,7 +3,7 @@
 use super::date;
 use super::program::{Program, Target};
 use super::raw::Finish;
-use super::systems::V2_TABLE;
+use super::types::V2_TABLE;
 use serde_json::{Map, Value, json};
 
 /// Puts a value where a target says. False where something else is there: the first stays, and adds what it lacks from an

@@ -3,6 +3,7 @@
 use super::engine::Engine;
 use super::message::Span;
 use super::primitive::{is_oid, is_uri, is_uuid};
+use super::types::V2_TABLE;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What a URN's last part keeps as it is.
@@ -89,6 +90,3 @@ impl Engine<'_, '_, '_> {
         universal(name, "").unwrap_or_else(|| urn("coding-system", name))
     }
 }
-
-/// Before the number of one of v2's own tables.
-pub(super) const V2_TABLE: &str = "http://terminology.hl7.org/CodeSystem/v2-";

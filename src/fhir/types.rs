@@ -1,5 +1,8 @@
 //! What is known of FHIR R4's types without its definitions at hand.
 
+/// Before the number of one of v2's own tables.
+pub(super) const V2_TABLE: &str = "http://terminology.hl7.org/CodeSystem/v2-";
+
 /// The resources that maps may make: those that v2 has anything for.
 const RESOURCES: &[&str] = &[
     "Account",

@@ -150,6 +150,7 @@ fn identify(resources: &mut [Resource<'_>], about: &About<'_>) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::with_capacity(resources.len());
     let mut known: HashMap<Uuid, usize> = HashMap::with_capacity(resources.len());
     let mut counts: HashMap<&str, usize> = HashMap::new();
+    let mut places: HashMap<Uuid, usize> = HashMap::new();
     for at in 0..resources.len() {
         let resource = &resources[at];
         let (kind, asked) = (resource_type(resource), resource.block.request);
@@ -187,9 +188,9 @@ fn identify(resources: &mut [Resource<'_>], about: &About<'_>) -> Vec<Entry> {
         let mut same_as = known.get(&id).copied();
         if asked == Request::Put {
             // The key is not one: the lines of a text, say. They are told apart by their order.
-            let mut place = 1;
-            while known.contains_key(&id) {
-                place += 1;
+            let place = places.entry(id).or_insert(0_usize);
+            *place += 1;
+            if *place > 1 {
                 id = id_of(&format!("{seed}{BETWEEN}{place}"));
             }
             same_as = None;

@@ -8,7 +8,7 @@ use super::engine::{Engine, Here, Resource, reference};
 use super::message::Message;
 use super::object::{absent, has, insert};
 use super::primitive::Refused;
-use super::program::{Link, Program};
+use super::program::{Link, Makers, Program};
 use super::structure::{self, Placed};
 use crate::config::BundleType;
 use crate::hl7::Header;
@@ -205,7 +205,7 @@ impl Mapper {
 }
 
 impl<'p> Engine<'p, '_, '_> {
-    fn run(&mut self, placed: &[Placed<'p>], makers: &'p HashMap<String, Vec<usize>>) {
+    fn run(&mut self, placed: &[Placed<'p>], makers: &'p HashMap<String, Makers>) {
         for placed in placed {
             let here = Here {
                 segment: placed.segment,
@@ -225,7 +225,8 @@ impl<'p> Engine<'p, '_, '_> {
                 let number = match known {
                     Some(number) => number,
                     None => {
-                        let first = makers.get(&used.into).and_then(|all| all.first());
+                        let makers = makers.get(&used.into);
+                        let first = makers.and_then(|makers| makers.blocks.first());
                         let first = first.map_or(block, |first| &self.program.blocks[*first]);
                         let key = self.key(first, here);
                         self.resources.push(Resource {
@@ -238,7 +239,11 @@ impl<'p> Engine<'p, '_, '_> {
                             took: Vec::new(),
                         });
                         let number = self.resources.len() - 1;
-                        self.names.push((placed.scope, &used.into, number));
+                        let shared = placed.repeats && makers.is_some_and(|makers| makers.shared);
+                        let around = self.scopes.get(placed.scope).and_then(|own| own.parent);
+                        let home = around.filter(|_| shared).unwrap_or(placed.scope);
+                        self.resources[number].here.scope = home;
+                        self.names.insert((home, &used.into), number);
                         number
                     }
                 };
@@ -248,11 +253,8 @@ impl<'p> Engine<'p, '_, '_> {
         for number in 0..self.resources.len() {
             let resource = &self.resources[number];
             let (label, here) = (resource.label.filter(|_| resource.live), resource.here);
-            for block in label
-                .and_then(|label| makers.get(label))
-                .into_iter()
-                .flatten()
-            {
+            let makers = label.and_then(|label| makers.get(label));
+            for block in makers.iter().flat_map(|makers| &makers.blocks) {
                 self.add(number, &self.program.blocks[*block].defaults, here);
             }
         }
@@ -289,9 +291,8 @@ impl<'p> Engine<'p, '_, '_> {
         let own = self.resources[from].here.scope;
         let mut scope = Some(own);
         while let Some(around) = scope {
-            let mut there = (0..self.resources.len()).filter(live);
-            let found = there.find(|number| self.resources[*number].here.scope == around);
-            if let Some(found) = found {
+            let found = self.names.get(&(around, label)).copied();
+            if let Some(found) = found.filter(live) {
                 return vec![found];
             }
             scope = self.scopes.get(around).and_then(|scope| scope.parent);

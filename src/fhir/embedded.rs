@@ -33,6 +33,7 @@ pub const FILES: &[(&str, &str)] = files![
     "segments/PR1.yaml",
     "segments/PV1.yaml",
     "segments/PV2.yaml",
+    "segments/ROL.yaml",
     "segments/RXA.yaml",
     "segments/SCH.yaml",
     "segments/SPM.yaml",

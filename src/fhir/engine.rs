@@ -11,6 +11,7 @@ use super::primitive::Refused;
 use super::program::{Block, Body, Origin, Program, Row, Source, Target};
 use super::structure::Scope;
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 
 /// Where rows read from.
 #[derive(Debug, Clone, Copy)]
@@ -64,8 +65,8 @@ pub(super) struct Engine<'p, 'm, 'a> {
     pub(super) used: Vec<Span>,
     pub(super) refused: Vec<(u32, Refused)>,
     pub(super) trace: Option<Vec<Trace>>,
-    /// Group, name and number of each resource that a segment map has made.
-    pub(super) names: Vec<(usize, &'p str, usize)>,
+    /// The resources that segment maps have made, by group and name.
+    pub(super) names: HashMap<(usize, &'p str), usize>,
     /// How many values and references have been put in.
     pub(super) taken: usize,
     pub(super) path: Vec<&'p str>,
@@ -98,7 +99,7 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
             used: Vec::new(),
             refused: Vec::new(),
             trace: explain.then(Vec::new),
-            names: Vec::new(),
+            names: HashMap::new(),
             taken: 0,
             path: Vec::new(),
             rows: Vec::new(),

@@ -184,9 +184,18 @@ pub struct Message {
     /// Its outermost group.
     pub root: usize,
     /// For each resource's name the maps that may add to it, in the order of the message. The first says how it is identified.
-    pub makers: HashMap<String, Vec<usize>>,
+    pub(super) makers: HashMap<String, Makers>,
     /// References.
     pub links: Vec<Link>,
+}
+
+/// The maps that add to one resource.
+#[derive(Debug, Default)]
+pub(super) struct Makers {
+    /// In [`Program::blocks`].
+    pub blocks: Vec<usize>,
+    /// A segment that does not repeat is among them, so that one that does has no resource of its own.
+    pub shared: bool,
 }
 
 /// A group: what is in it, in order.

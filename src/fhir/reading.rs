@@ -41,10 +41,8 @@ impl Engine<'_, '_, '_> {
     pub(super) fn named(&self, label: &str, scope: usize) -> Option<usize> {
         let mut scope = Some(scope);
         while let Some(around) = scope {
-            let mut names = self.names.iter();
-            let found = names.find(|name| name.0 == around && name.1 == label);
-            if let Some(found) = found {
-                return Some(found.2);
+            if let Some(number) = self.names.get(&(around, label)) {
+                return Some(*number);
             }
             scope = self.scopes.get(around)?.parent;
         }

@@ -23,6 +23,8 @@ pub(super) struct Placed<'p> {
     pub segment: usize,
     /// Where its resources are known by name.
     pub scope: usize,
+    /// It may repeat, and then its group is its own.
+    pub repeats: bool,
     /// What reads it.
     pub uses: &'p [Use],
 }
@@ -198,6 +200,7 @@ impl<'p> Grouping<'p> {
         self.placed.push(Placed {
             segment: segment.0,
             scope: own,
+            repeats,
             uses,
         });
     }

@@ -1,7 +1,7 @@
 //! Message maps: groups, the maps that read their segments, and links.
 
 use super::{Compiler, Here};
-use crate::fhir::program::{self, Conversion};
+use crate::fhir::program::{self, Conversion, Makers};
 use crate::fhir::raw;
 use serde_saphyr::Spanned;
 use std::collections::HashMap;
@@ -66,7 +66,7 @@ impl Compiler {
         here: Here<'_>,
         body: &[Spanned<raw::Member>],
         starts: &[String],
-        names: &mut HashMap<String, Vec<usize>>,
+        names: &mut HashMap<String, Makers>,
     ) -> usize {
         let mut members = Vec::new();
         for member in body {
@@ -80,7 +80,7 @@ impl Compiler {
                     let Some(id) = self.segment_id(here, id) else {
                         continue;
                     };
-                    let uses = self.uses(here, &member.maps, names);
+                    let uses = self.uses(here, member, names);
                     members.push(program::Member::Segment {
                         id,
                         repeats: member.repeats,
@@ -127,11 +127,11 @@ impl Compiler {
     fn uses(
         &mut self,
         here: Here<'_>,
-        maps: &[Spanned<raw::Use>],
-        names: &mut HashMap<String, Vec<usize>>,
+        member: &raw::Member,
+        names: &mut HashMap<String, Makers>,
     ) -> Vec<program::Use> {
         let mut uses = Vec::new();
-        for used in maps {
+        for used in &member.maps {
             let here = Here {
                 at: used.referenced,
                 ..here
@@ -140,11 +140,20 @@ impl Compiler {
             let when = self.condition(here, used.when.as_deref());
             let makers = names.entry(used.into.clone()).or_default();
             let block = self.blocks.get(&used.map).copied();
-            let makes = block.is_some_and(|block| self.program.blocks[block].resource.is_some());
-            match block.filter(|_| makes) {
+            makers.shared |= !member.repeats;
+            let kind = |block: usize| self.program.blocks[block].resource.as_deref();
+            let makes = block.and_then(kind);
+            let before = makers.blocks.first().and_then(|first| kind(*first));
+            let differs = before.is_some() && makes.is_some() && before != makes;
+            let block = block.filter(|_| makes.is_some());
+            match block {
+                Some(_) if differs => {
+                    let what = format!("`{}` is of another type", used.into);
+                    self.error(here.file, here.at, what);
+                }
                 Some(block) => {
-                    if !makers.contains(&block) {
-                        makers.push(block);
+                    if !makers.blocks.contains(&block) {
+                        makers.blocks.push(block);
                     }
                     uses.push(program::Use {
                         block,

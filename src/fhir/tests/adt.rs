@@ -375,3 +375,16 @@ fn the_message_header_says_who_sent_what_to_whom() {
     );
     assert_eq!(header["meta"]["tag"][0]["code"], "P");
 }
+
+#[test]
+fn segments_that_come_before_their_encounter_add_to_it() {
+    let bundle = adt(
+        "PID|1||77^^^H\nROL|1|AD|AT^Attending^HL70443|8^FIRST\nROL|2|AD|CP|9^SECOND\nROL|3|AD|PP|7^OWN\nDG1|1||A^B^L\nPV1|1|I\n",
+    );
+    let encounter = bundle.one("Encounter");
+    assert_eq!(encounter["class"]["code"], "IMP");
+    assert_eq!(encounter["participant"].as_array().unwrap().len(), 2);
+    assert_eq!(encounter["diagnosis"].as_array().unwrap().len(), 1);
+    let own = &bundle.one("Patient")["generalPractitioner"][0];
+    assert_eq!(bundle.at(own)["name"][0]["family"], "OWN");
+}

@@ -98,7 +98,7 @@ pub struct ConfigArgs {
     /// Address of metrics, health and drain, or "off"
     #[arg(long, value_name = "ADDR")]
     pub admin: Option<String>,
-    /// Request format of the first listener: cloudevents, cloudevents-binary or raw
+    /// Request format of the first listener: cloudevents, cloudevents-binary, raw or fhir
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<String>,
     /// Threads that carry connections

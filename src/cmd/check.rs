@@ -3,6 +3,7 @@
 use super::{BAD_CONFIG, FAILED, connect, source};
 use crate::cli::{CheckArgs, Output};
 use crate::config::{self, Config, ConfigError, Verdict};
+use crate::deliver::{BadMaps, Bundles};
 use crate::hl7::ack::condition_text;
 use anyhow::Context;
 use serde_json::json;
@@ -14,13 +15,50 @@ use std::process::ExitCode;
 /// If the runtime cannot be started that destinations are connected to with.
 pub fn main(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     match (config::load(&source(&args.config)), args.output) {
-        (Ok(config), output) => return in_force(&config, args.connect, output),
+        (Ok(config), output) => match (bad_maps(&config), output) {
+            (bad, _) if bad.is_empty() => return in_force(&config, args.connect, output),
+            (bad, Output::Text) => {
+                for (place, message) in bad {
+                    eprintln!("{place}: {message}");
+                }
+            }
+            (bad, Output::Json) => {
+                let errors: Vec<_> = bad
+                    .iter()
+                    .map(|(place, message)| json!({"place": place, "message": message}))
+                    .collect();
+                println!("{:#}", json!({"valid": false, "errors": errors}));
+            }
+        },
         (Err(errors), Output::Text) => {
             eprintln!("{errors}");
         }
         (Err(errors), Output::Json) => println!("{:#}", errors_json(&errors)),
     }
     Ok(ExitCode::from(BAD_CONFIG))
+}
+
+/// What is wrong with the maps of format `fhir`, which are in files of their own.
+fn bad_maps(config: &Config) -> Vec<(String, String)> {
+    let mut bad = Vec::new();
+    for (at, listener) in config.listeners.iter().enumerate() {
+        let Some(settings) = &listener.session.deliver.fhir else {
+            continue;
+        };
+        let place = format!("listeners[{at}].deliver.fhir.mappings");
+        match Bundles::load(settings) {
+            Ok(_) => {}
+            Err(BadMaps::Maps(errors)) => {
+                bad.extend(
+                    errors
+                        .iter()
+                        .map(|error| (place.clone(), error.to_string())),
+                );
+            }
+            Err(error) => bad.push((place, error.to_string())),
+        }
+    }
+    bad
 }
 
 /// What is in force, and whether the destinations can be reached.

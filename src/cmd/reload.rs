@@ -6,7 +6,7 @@
 use super::serve::Bridge;
 use crate::admin::Readiness;
 use crate::config::{self, Config, Source};
-use crate::inbound::Shared;
+use crate::inbound::{Live, Shared};
 use crate::outbound::Destination;
 use crate::telemetry::Metrics;
 use crate::telemetry::labels::Reload;
@@ -67,12 +67,12 @@ impl Reloader {
             let changed = content.is_some() && content != self.content;
             if asked || changed {
                 self.content = content;
-                self.reload();
+                self.reload().await;
             }
         }
     }
 
-    fn reload(&mut self) {
+    async fn reload(&mut self) {
         let new = match config::load(&self.source) {
             Ok(new) => new,
             Err(errors) => {
@@ -84,19 +84,29 @@ impl Reloader {
             }
         };
         let kept = config::needs_restart(&self.config, &new);
+        // All of them before one of them is in force; and off the thread that carries messages, for maps take a while to compile.
+        let mut ready = Vec::new();
         for shared in &self.listeners {
-            let Some(listener) = new
-                .listeners
-                .iter()
-                .find(|listener| listener.name == shared.name)
-            else {
+            let names = new.listeners.iter();
+            let Some(listener) = names.into_iter().find(|new| new.name == shared.name) else {
                 continue;
             };
-            if let Err(error) = shared.reload(Arc::clone(&listener.session)) {
-                self.metrics.reloaded(Reload::Failed);
-                tracing::error!(listener = %shared.name, %error, "the listener's settings were not reloaded");
-                return;
-            }
+            let (session, health) = (Arc::clone(&listener.session), Arc::clone(&shared.health));
+            let made = tokio::task::spawn_blocking(move || Live::new(session, health)).await;
+            let error = match made {
+                Ok(Ok(live)) => {
+                    ready.push((shared, live));
+                    continue;
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            self.metrics.reloaded(Reload::Failed);
+            tracing::error!(listener = %shared.name, %error, "the listener's settings were not reloaded");
+            return;
+        }
+        for (shared, live) in ready {
+            shared.reload(live);
         }
         for destination in &self.destinations {
             let new = new

@@ -3,6 +3,7 @@
 use crate::admin::{self, Readiness};
 use crate::awaited::Awaited;
 use crate::config::{self, Config};
+use crate::deliver::Unready;
 use crate::inbound::{Common, Listener, Shared};
 use crate::outbound::Destination;
 use crate::outbound::api::{self, Api};
@@ -232,14 +233,14 @@ fn largest_message(config: &Config) -> usize {
 
 /// Says which key is at fault: binding makes the app's TLS client as well.
 fn blame(at: usize, listener: &config::Listener, error: std::io::Error) -> anyhow::Error {
-    let is_client = error
-        .get_ref()
-        .is_some_and(|inner| inner.is::<reqwest::Error>());
-    let what = if is_client {
-        let url = &listener.session.deliver.url;
-        format!("listeners[{at}].deliver.url: cannot deliver to {url} over TLS")
-    } else {
-        format!("listeners[{at}].bind: cannot listen on {}", listener.bind)
+    let unready = error.get_ref().and_then(|inner| inner.downcast_ref());
+    let what = match unready {
+        Some(Unready::Client(_)) => {
+            let url = &listener.session.deliver.url;
+            format!("listeners[{at}].deliver.url: cannot deliver to {url} over TLS")
+        }
+        Some(Unready::Tls(_) | Unready::Maps(_)) => format!("listeners[{at}]"),
+        None => format!("listeners[{at}].bind: cannot listen on {}", listener.bind),
     };
     anyhow::Error::new(error).context(what)
 }

@@ -11,7 +11,6 @@
 //!
 //! Must not do: I/O beyond reading the file it is given, and nothing with sockets.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +19,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod app;
 mod charset;
 mod destination;
 mod fhir;
@@ -29,11 +29,12 @@ pub mod raw;
 pub mod reload;
 pub mod status;
 
+pub use app::{AppTls, AppUrl, Auth, ClientCredentials, Secret, Transport};
 pub use charset::Charset;
 pub use destination::{
     ClientTls, Destination, Idempotency, Link, Outbound, Queue, Sending, TlsVersion,
 };
-pub use fhir::BundleType;
+pub use fhir::{BundleType, Fhir, Zone};
 pub use fill::Fill;
 pub use parse::{ConfigError, Overrides, Problem, Source, load};
 pub use reload::needs_restart;
@@ -199,48 +200,13 @@ pub struct Delivery {
     pub status: StatusTable,
     /// The `traceparent` header.
     pub traceparent: TraceParent,
+    /// How bundles are made: there for [`Format::Fhir`] alone.
+    pub fhir: Option<Fhir>,
+    /// What the app is shown.
+    pub auth: Option<Auth>,
+    /// TLS, for `https://`.
+    pub tls: AppTls,
 }
-
-/// An app endpoint in the forms that can be delivered to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AppUrl {
-    /// How it is reached.
-    pub transport: Transport,
-    /// The `Host` header, as the URL has it (`127.0.0.1:8080`; `localhost` for a Unix socket).
-    pub authority: String,
-    /// Path and query, always with a leading `/`.
-    pub path: String,
-    /// `Authorization: Basic …` value made from the URL's user info, if it has any. Secret.
-    pub basic_auth: Option<Secret>,
-}
-
-/// How an app endpoint is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Transport {
-    /// `http://`.
-    Http {
-        /// Name, or address without brackets.
-        host: String,
-        /// Port, 80 where the URL has none.
-        port: u16,
-    },
-    /// `https://`.
-    Https {
-        /// Name, or address without brackets.
-        host: String,
-        /// Port, 443 where the URL has none.
-        port: u16,
-    },
-    /// `unix:/path/to.sock[:/http/path]`.
-    Unix {
-        /// The socket's path.
-        socket: PathBuf,
-    },
-}
-
-/// A value that must not be printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
 
 /// Request shapes; see docs/envelope.md.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -255,6 +221,8 @@ pub enum Format {
     CloudEventsBinary,
     /// The frame's exact bytes: `application/hl7-v2`.
     Raw,
+    /// A Bundle of FHIR R4: `application/fhir+json`; see docs/fhir-server.md.
+    Fhir,
 }
 
 /// Back-off between attempts to deliver one message.
@@ -453,46 +421,5 @@ impl From<&raw::Framing> for Framing {
 impl Default for Framing {
     fn default() -> Self {
         Self::from(&raw::Framing::default())
-    }
-}
-
-impl Secret {
-    /// Wraps a value.
-    pub fn new(value: String) -> Self {
-        Self(value)
-    }
-
-    /// The value, for the one place that sends it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
-
-impl AppUrl {
-    /// Whether the app is on this machine, or in this pod: it then ends beside the bridge.
-    pub fn is_local(&self) -> bool {
-        match &self.transport {
-            Transport::Http { host, .. } | Transport::Https { host, .. } => {
-                let address = host.parse::<std::net::IpAddr>();
-                host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-            }
-            Transport::Unix { .. } => true,
-        }
-    }
-}
-
-impl fmt::Display for AppUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.transport {
-            Transport::Http { .. } => write!(f, "http://{}{}", self.authority, self.path),
-            Transport::Https { .. } => write!(f, "https://{}{}", self.authority, self.path),
-            Transport::Unix { socket } => write!(f, "unix:{}:{}", socket.display(), self.path),
-        }
     }
 }

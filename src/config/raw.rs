@@ -16,8 +16,10 @@ use serde::{Deserialize, Serialize};
 use super::parse::units::{
     Address, ByteSize, CharsetName, ControlByte, OrOff, Period, Text, Url, false_as_off,
 };
+mod deliver;
 mod destination;
 
+pub use deliver::{AppTls, Auth, Fhir, OAuth2};
 pub use destination::{
     ClientAck, ClientLimits, ClientTls, Connect, Destination, Fill, Idempotency, Outbound, Queue,
     Reconnect,
@@ -153,10 +155,10 @@ pub struct Deliver {
     pub url: Url,
     /// Shape of the request.
     pub format: Format,
-    /// Include the parsed `segments` in the envelope. Not for format `raw`.
+    /// Include the parsed `segments` in the envelope. Not for formats `raw` and `fhir`.
     #[schemars(with = "bool", extend("default" = true))]
     pub parsed: Option<bool>,
-    /// Include the `raw` message in the envelope. Not for format `raw`.
+    /// Include the `raw` message in the envelope. Not for formats `raw` and `fhir`.
     #[schemars(with = "bool", extend("default" = true))]
     pub raw: Option<bool>,
     /// Longest time for a connection to the app to be made; at most `timeout`.
@@ -178,6 +180,12 @@ pub struct Deliver {
     /// row for a status wins over a class given here.
     #[schemars(extend("propertyNames" = {"pattern": "^[1-5]([0-9]{2}|xx)$"}))]
     pub status: BTreeMap<String, StatusRow>,
+    /// How bundles are made of messages, for format `fhir`.
+    pub fhir: Fhir,
+    /// What the app is shown with each request.
+    pub auth: Auth,
+    /// TLS towards an `https://` app.
+    pub tls: AppTls,
 }
 
 /// Waits between attempts to deliver one message: the first, doubled each time (with jitter) up to
@@ -395,6 +403,9 @@ impl Default for Deliver {
             retry: Retry::default(),
             traceparent: TraceParent::Sampled,
             status: BTreeMap::new(),
+            fhir: Fhir::default(),
+            auth: Auth::default(),
+            tls: AppTls::default(),
         }
     }
 }

@@ -120,7 +120,7 @@ mod tests {
     const RELOAD: bool = false;
 
     /// Every key, a value other than its default, and which side it is on.
-    const KEYS: [(&str, &str, bool); 94] = [
+    const KEYS: [(&str, &str, bool); 105] = [
         ("listeners[].name", "other", RESTART),
         ("listeners[].bind", "'[::1]:1'", RESTART),
         ("listeners[].backlog", "7", RESTART),
@@ -151,6 +151,57 @@ mod tests {
         (
             "listeners[].deliver.status",
             "{'409': {answer: accept}}",
+            RELOAD,
+        ),
+        (
+            "listeners[].deliver.fhir.bundle",
+            "batch}, format: fhir, retry: {max: 2s",
+            RELOAD,
+        ),
+        (
+            "listeners[].deliver.fhir.zone",
+            "'+01:00'}, format: fhir, retry: {max: 2s",
+            RELOAD,
+        ),
+        (
+            "listeners[].deliver.fhir.mappings",
+            "/maps}, format: fhir, retry: {max: 2s",
+            RELOAD,
+        ),
+        ("listeners[].deliver.auth.bearer_file", "/token", RELOAD),
+        (
+            "listeners[].deliver.auth.oauth2.token_url",
+            "'https://a/t', client_id: b, client_secret_file: /s",
+            RELOAD,
+        ),
+        (
+            "listeners[].deliver.auth.oauth2.client_id",
+            "b, token_url: 'https://a/t', client_secret_file: /s",
+            RELOAD,
+        ),
+        (
+            "listeners[].deliver.auth.oauth2.client_secret_file",
+            "/s, token_url: 'https://a/t', client_id: b",
+            RELOAD,
+        ),
+        (
+            "listeners[].deliver.auth.oauth2.scope",
+            "s, token_url: 'https://a/t', client_id: b, client_secret_file: /s",
+            RELOAD,
+        ),
+        (
+            "listeners[].deliver.tls.ca_file",
+            "/ca.pem}, url: 'https://a/', retry: {max: 2s",
+            RELOAD,
+        ),
+        (
+            "listeners[].deliver.tls.cert_file",
+            "/c.pem, key_file: /k.pem}, url: 'https://a/', retry: {max: 2s",
+            RELOAD,
+        ),
+        (
+            "listeners[].deliver.tls.key_file",
+            "/k.pem, cert_file: /c.pem}, url: 'https://a/', retry: {max: 2s",
             RELOAD,
         ),
         ("listeners[].ack.deadline", "7s", RELOAD),

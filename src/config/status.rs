@@ -78,6 +78,17 @@ impl Default for StatusTable {
 }
 
 impl StatusTable {
+    /// The defaults for a FHIR server. Two rows differ.
+    ///
+    /// A bundle asks for no version, so that 409 can only mean that somebody else wrote at the same time: once more, and it is well.
+    /// 412 means that a condition (`PUT Patient?identifier=…`) matches several resources: which one is meant, the message cannot say.
+    pub fn fhir() -> Self {
+        let mut table = Self::default();
+        table.set(409, answer(Verdict::Unavailable, 207));
+        table.set(412, answer(Verdict::Error, 204));
+        table
+    }
+
     /// The row for a status.
     pub fn get(&self, status: u16) -> Answer {
         match self.exact.binary_search_by_key(&status, |row| row.0) {

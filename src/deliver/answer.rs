@@ -87,7 +87,7 @@ pub fn judge(response: &Response, body: &[u8], row: Row, asked: Asked<'_>) -> Ou
 }
 
 /// JSON, with the byte order mark that some writers put before it.
-fn parse(body: &[u8]) -> Option<Value> {
+pub(super) fn parse(body: &[u8]) -> Option<Value> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let begin = body.iter().position(|byte| *byte > b' ')?;
     serde_json::from_slice(&body[begin..]).ok()
@@ -103,7 +103,7 @@ fn rejected(unsupported: bool, faults: Vec<Fault>, status: u16) -> Outcome {
 }
 
 /// The app did something that it should not have; its message stays unacknowledged.
-fn app_fault(text: &str, status: u16) -> Outcome {
+pub(super) fn app_fault(text: &str, status: u16) -> Outcome {
     rejected(false, vec![Fault::application(text)], status)
 }
 
@@ -303,7 +303,7 @@ fn fault(value: &Value, condition: u16) -> Fault {
     }
 }
 
-fn from_issue(issue: &Value, condition: u16) -> Fault {
+pub(super) fn from_issue(issue: &Value, condition: u16) -> Fault {
     let first = |key: &str| {
         issue
             .get(key)

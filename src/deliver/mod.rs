@@ -10,10 +10,14 @@
 //!    │
 //!    ▼
 //! answer: status table, problem+json, the app's own acknowledgement ──► Outcome
+//! entries: what a FHIR server said of each entry of a bundle ────────────┘
 //! ```
 
 pub mod answer;
+mod blame;
+pub mod bundles;
 pub mod chunked;
+mod entries;
 pub mod health;
 pub mod local;
 pub mod outcome;
@@ -21,7 +25,9 @@ pub mod remote;
 pub mod request;
 pub mod response;
 pub mod retry;
+mod token;
 
+pub use bundles::{BadMaps, Bundles};
 pub use outcome::{Answer, Failure, Outcome, Own, Rejection};
 pub use request::Route;
-pub use retry::{App, Delivery, Exchange, Space, in_time};
+pub use retry::{App, Delivery, Exchange, Space, Unready, in_time};

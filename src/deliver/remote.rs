@@ -18,8 +18,16 @@ impl Client {
     ///
     /// # Errors
     /// If the system's trust store cannot be used.
-    pub fn new(connect: Duration, idle: Duration) -> reqwest::Result<Self> {
-        let inner = reqwest::Client::builder()
+    pub fn new(
+        connect: Duration,
+        idle: Duration,
+        tls: Option<rustls::ClientConfig>,
+    ) -> reqwest::Result<Self> {
+        let builder = match tls {
+            Some(tls) => reqwest::Client::builder().tls_backend_preconfigured(tls),
+            None => reqwest::Client::builder(),
+        };
+        let inner = builder
             .connect_timeout(connect)
             .pool_idle_timeout(idle)
             .redirect(reqwest::redirect::Policy::none())

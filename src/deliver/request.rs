@@ -1,6 +1,6 @@
 //! The request's head: what is the same for every message of a listener is written once, the rest per message.
 
-use crate::config::{Delivery, Format, TraceParent};
+use crate::config::{Delivery, Format, Secret, TraceParent};
 use crate::envelope::{Head, Shape, Source, cloudevents};
 
 /// A listener's delivery settings, and the part of the head that they fix.
@@ -18,8 +18,14 @@ impl Route {
         let content_type = match delivery.format {
             Format::CloudEvents => "Content-Type: application/cloudevents+json; charset=UTF-8\r\n",
             Format::CloudEventsBinary => "Content-Type: application/json\r\n",
+            Format::Fhir => "Content-Type: application/fhir+json\r\n",
             // With a charset, which depends on the message.
             Format::Raw => "",
+        };
+        let accept = match delivery.format {
+            // What was stored is known; only what was not is worth telling.
+            Format::Fhir => "application/fhir+json\r\nPrefer: return=minimal",
+            _ => "application/hl7-v2, application/json, application/problem+json",
         };
         let authorization = match &url.basic_auth {
             Some(secret) => format!("Authorization: {}\r\n", secret.expose()),
@@ -27,7 +33,7 @@ impl Route {
         };
         let fixed = format!(
             "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: mllp-bridge/{}\r\n\
-             Accept: application/hl7-v2, application/json, application/problem+json\r\n\
+             Accept: {accept}\r\n\
              Accept-Encoding: identity\r\n{authorization}{content_type}",
             url.path,
             url.authority,
@@ -39,7 +45,7 @@ impl Route {
         }
     }
 
-    /// Which halves of the envelope the app wants; `None` for the bare bytes.
+    /// Which halves of the envelope the app wants; `None` where there is none.
     pub fn shape(&self) -> Option<Shape> {
         let Delivery { raw, parsed, .. } = self.delivery;
         match self.delivery.format {
@@ -53,7 +59,7 @@ impl Route {
                 raw,
                 parsed,
             }),
-            Format::Raw => None,
+            Format::Raw | Format::Fhir => None,
         }
     }
 
@@ -61,7 +67,7 @@ impl Route {
     pub fn write_head(&self, head: &mut Vec<u8>, source: &Source<'_>, length: u64) {
         head.extend_from_slice(&self.fixed);
         match self.delivery.format {
-            Format::CloudEvents => {}
+            Format::CloudEvents | Format::Fhir => {}
             Format::CloudEventsBinary => source.push_headers(head),
             Format::Raw => {
                 head.extend_from_slice(b"Content-Type: ");
@@ -94,6 +100,14 @@ impl Route {
         head.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
         head.extend_from_slice(b"\r\n\r\n");
     }
+}
+
+/// Shows a token in a head that [`Route::write_head`] has written, in the place of the one before.
+pub fn authorize(head: &mut Vec<u8>, plain: usize, token: &Secret) {
+    head.truncate(plain - 2);
+    head.extend_from_slice(b"Authorization: Bearer ");
+    head.extend_from_slice(token.expose().as_bytes());
+    head.extend_from_slice(b"\r\n\r\n");
 }
 
 /// W3C Trace Context: a new trace for every message, since MLLP carries none to continue.

@@ -1,20 +1,25 @@
 //! Attempts until a message is settled or its deadline comes.
 
 use super::answer::{self, Asked};
+use super::bundles::{self, BadMaps, Bundles};
+use super::entries::Question;
 use super::health::Health;
 use super::local::{self, Body, Bounds};
 use super::outcome::{Failure, Outcome};
 use super::remote;
-use super::request::Route;
+use super::request::{Route, authorize};
 use super::response::Response;
-use crate::config::{Framing, Retry, Transport};
-use crate::envelope::{Envelope, Source};
+use super::token::Tokens;
+use crate::config::{self, ClientTls, Framing, Retry, Secret, TlsVersion, Transport};
+use crate::envelope::{Envelope, Head, Source};
 use crate::hl7::ack::Fault;
+use crate::net::tls;
 use crate::runtime::{Alarm, Drain, Phase, backoff};
 use crate::telemetry::ListenerMetrics;
-use crate::telemetry::labels::Attempt;
+use crate::telemetry::labels::{Attempt, Refusal};
 use std::sync::Arc;
 use std::time::Duration;
+use thiserror::Error;
 use tokio::time::{Instant, sleep_until};
 
 /// An envelope up to this size is held whole. A larger one is made twice: once to know its length and once to be sent.
@@ -38,27 +43,96 @@ pub struct App {
     /// Whether it can be reached.
     pub health: Arc<Health>,
     remote: Option<remote::Client>,
+    bundles: Option<Bundles>,
+    tokens: Option<Tokens>,
+}
+
+/// Why an app cannot be delivered to. The configuration, or what it points to, is at fault.
+#[derive(Debug, Error)]
+pub enum Unready {
+    /// The app is behind TLS, and the system's trust store cannot be used.
+    #[error("no TLS client: {0}")]
+    Client(#[from] reqwest::Error),
+    /// A file of `deliver.tls` cannot be used.
+    #[error("deliver.tls: {0}")]
+    Tls(#[from] tls::Unusable),
+    /// The maps of format `fhir` cannot be used.
+    #[error("deliver.fhir.mappings: {0}")]
+    Maps(#[from] BadMaps),
 }
 
 impl App {
-    /// Prepares delivery; `health` lives on over reloads.
+    /// Prepares delivery; `health` lives on over reloads. Reads files and compiles maps, and blocks for as long.
     ///
     /// # Errors
-    /// If the app is behind TLS and the system's trust store cannot be used.
-    pub fn new(route: Route, health: Arc<Health>) -> Result<Self, reqwest::Error> {
+    /// Why it cannot be.
+    pub fn new(route: Route, health: Arc<Health>) -> Result<Self, Unready> {
         let delivery = &route.delivery;
+        let client = || client(delivery);
         let remote = match delivery.url.transport {
-            Transport::Https { .. } => Some(remote::Client::new(
-                delivery.connect_timeout,
-                delivery.idle_timeout,
-            )?),
+            Transport::Https { .. } => Some(client()?),
             Transport::Http { .. } | Transport::Unix { .. } => None,
         };
+        let bundles = delivery.fhir.as_ref().map(Bundles::load).transpose()?;
+        let auth = delivery.auth.as_ref();
+        let tokens = auth.map(|auth| Tokens::new(auth, client)).transpose()?;
         Ok(Self {
             route,
             health,
             remote,
+            bundles,
+            tokens,
         })
+    }
+
+    /// Whether messages like this can be delivered in the format that is configured.
+    ///
+    /// # Errors
+    /// Why not: the sender is to be told, and the app not asked.
+    pub fn takes(&self, head: &Head<'_>, message: &[u8]) -> Result<(), Refusal> {
+        match &self.bundles {
+            Some(bundles) => bundles.takes(head, message),
+            None => Ok(()),
+        }
+    }
+
+    /// Puts a token into the head, where one is configured: another than the one that was refused.
+    async fn show(
+        &self,
+        head: &mut Vec<u8>,
+        plain: usize,
+        refused: Option<&Secret>,
+        deadline: Instant,
+    ) -> Result<Option<Secret>, Attempt> {
+        let Some(tokens) = &self.tokens else {
+            return Ok(None);
+        };
+        let token = tokens.other_than(refused, deadline).await?;
+        authorize(head, plain, &token);
+        Ok(Some(token))
+    }
+
+    fn judge(
+        &self,
+        answer: &Response,
+        response: &[u8],
+        asked: Asked<'_>,
+        exchange: &Exchange<'_>,
+        body: &Body<'_, '_>,
+    ) -> Outcome {
+        let table = &self.route.delivery.status;
+        match (&self.bundles, body) {
+            (Some(bundles), Body::Whole(bundle)) => {
+                let question = Question {
+                    table,
+                    asked,
+                    source: &exchange.source,
+                    bundle,
+                };
+                bundles.judge(answer, response, &question)
+            }
+            _ => answer::judge(answer, response, table.get(answer.status), asked),
+        }
     }
 
     /// Whether it can be reached now: what a probe asks when no message does.
@@ -133,12 +207,19 @@ impl Delivery {
             body,
             response,
         } = space;
-        let (body, length) = match app.route.shape() {
-            None => (
+        let (body, length) = match (&app.bundles, app.route.shape()) {
+            (Some(bundles), _) => match bundles.write(&exchange.source) {
+                Err(why) => return bundles::not_covered(&why),
+                Ok(bundle) => {
+                    *body = bundle;
+                    (Body::Whole(body), body.len() as u64)
+                }
+            },
+            (None, None) => (
                 Body::Whole(exchange.source.bytes),
                 exchange.source.bytes.len() as u64,
             ),
-            Some(shape) => {
+            (None, Some(shape)) => {
                 let limit = if app.remote.is_some() {
                     usize::MAX
                 } else {
@@ -148,6 +229,7 @@ impl Delivery {
             }
         };
         app.route.write_head(head, &exchange.source, length);
+        let plain = head.len();
 
         let asked = Asked {
             head: exchange.source.header,
@@ -155,26 +237,35 @@ impl Delivery {
         };
         let mut attempts = 0;
         let mut gone_since = None;
+        let mut refused: Option<Secret> = None;
         loop {
             attempts += 1;
             response.clear();
             let started = Instant::now();
-            let result = self
-                .attempt(app, exchange, head, &body, alarm, response, started)
-                .await;
+            let shown = app.show(head, plain, refused.as_ref(), exchange.deadline);
+            let (result, token) = match shown.await {
+                Err(reason) => (Err(reason), None),
+                Ok(token) => {
+                    let answer = self.attempt(app, exchange, head, &body, alarm, response, started);
+                    (answer.await, token)
+                }
+            };
             exchange
                 .metrics
                 .delivery
                 .observe(started.elapsed().as_secs_f64());
             app.health.saw(result, exchange.metrics);
             let (failure, retry_after) = match result {
-                Ok(answer) => {
-                    let row = app.route.delivery.status.get(answer.status);
-                    match answer::judge(&answer, response, row, asked) {
-                        Outcome::Unavailable(failure) => (failure, answer.retry_after),
-                        settled => return settled,
-                    }
+                // Its token may have been taken back before its time: another one is tried, once.
+                Ok(answer) if answer.status == 401 && token.is_some() && refused.is_none() => {
+                    refused = token;
+                    exchange.metrics.retries.inc();
+                    continue;
                 }
+                Ok(answer) => match app.judge(&answer, response, asked, exchange, &body) {
+                    Outcome::Unavailable(failure) => (failure, answer.retry_after),
+                    settled => return settled,
+                },
                 Err(reason) => (unreached(reason), None),
             };
             exchange.metrics.attempts_failed.of(failure.reason).inc();
@@ -235,6 +326,28 @@ impl Delivery {
     }
 }
 
+/// For `https://`.
+fn client(delivery: &config::Delivery) -> Result<remote::Client, Unready> {
+    let files = &delivery.tls;
+    let tls = match files == &config::AppTls::default() {
+        true => None,
+        false => {
+            let settings = tls::Client::new(ClientTls {
+                ca_file: files.ca_file.clone(),
+                identity: files.identity.clone(),
+                server_name: None,
+                min_version: TlsVersion::Tls12,
+            });
+            Some(settings.settings()?.as_ref().clone())
+        }
+    };
+    Ok(remote::Client::new(
+        delivery.connect_timeout,
+        delivery.idle_timeout,
+        tls,
+    )?)
+}
+
 /// Writes the envelope, or its beginning and its length if it is too large to be held.
 fn prepare<'b, 'm>(
     mut envelope: Envelope<'m>,
@@ -268,6 +381,7 @@ fn unreached(reason: Attempt) -> Failure {
         Attempt::Garbage => "the application's answer is not HTTP",
         Attempt::Tls => "the TLS connection to the application failed",
         Attempt::Status => "the application is unavailable",
+        Attempt::Token => "the bridge has no token to show to the application",
     };
     Failure {
         reason,

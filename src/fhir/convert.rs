@@ -126,6 +126,14 @@ impl Mapper {
         compile::compile(files).map(|program| Self { program })
     }
 
+    /// Whether a message of this header has maps.
+    ///
+    /// # Errors
+    /// If not.
+    pub fn covers(&self, header: &Header<'_>) -> Result<(), NotCovered> {
+        self.structure(header).map(|_| ())
+    }
+
     /// The bundle of a message whose header was read from the same bytes, which are in UTF-8 or else in ISO 8859-1.
     ///
     /// # Errors

@@ -4,42 +4,8 @@
 //! gets the zone that it states, else the one that MSH-7 states (chapter 2 makes that the message's), else the configured
 //! one; and minutes and seconds that are not given are zero.
 
+pub use crate::config::Zone;
 use std::fmt::Write;
-
-/// Minutes east of UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Zone(pub i16);
-
-impl Zone {
-    /// `+01:00`, `-0500` or `Z`.
-    pub fn parse(text: &str) -> Option<Self> {
-        if text == "Z" {
-            return Some(Self(0));
-        }
-        let (sign, rest) = match text.as_bytes().first()? {
-            b'+' => (1, text.strip_prefix('+')?),
-            b'-' => (-1, text.strip_prefix('-')?),
-            _ => return None,
-        };
-        let rest = rest.replace(':', "");
-        if rest.len() != 4 || !rest.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        let number: i16 = rest.parse().ok()?;
-        let (hours, minutes) = (number / 100, number % 100);
-        let minutes = (minutes < 60).then_some(hours * 60 + minutes)?;
-        // FHIR's own bound.
-        (minutes <= 14 * 60).then_some(Self(sign * minutes))
-    }
-}
-
-impl std::fmt::Display for Zone {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let sign = if self.0 < 0 { '-' } else { '+' };
-        let minutes = self.0.unsigned_abs();
-        write!(f, "{sign}{:02}:{:02}", minutes / 60, minutes % 60)
-    }
-}
 
 /// A point in time with the precision that it came with.
 #[derive(Debug, Clone, PartialEq, Eq)]

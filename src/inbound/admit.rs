@@ -244,6 +244,12 @@ pub fn answer(refusal: Refusal) -> (Verdict, Fault) {
             102,
             "not well-formed XML of HL7's, or with what is not read: a DTD, entities, too deep",
         ),
+        Refusal::NoMap => (
+            Verdict::Rejected,
+            Some("MSH-9"),
+            200,
+            "this receiver has no FHIR map for messages of this type",
+        ),
         // 100 is about segments that are out of order.
         Refusal::Sequence => (
             Verdict::Error,

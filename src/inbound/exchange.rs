@@ -3,7 +3,7 @@
 use super::admit::{Kind, admit, head_of, is_accept_ack, mode, take_apart, warnings};
 use super::answered::Answered;
 use super::frame::Frame;
-use super::memory::{Arrival, Entry};
+use super::memory::{Arrival, Entry, Unasked};
 use super::parts::Parts;
 use super::reply::{Reckoning, Reply};
 use super::told::{answering, refused, settle};
@@ -94,6 +94,9 @@ pub async fn exchange<'m>(
                     let number = claim.number();
                     remember = Some(claim);
                     (Some(answering()), number)
+                }
+                Entry::Deliver(claim) if let Err(reason) = live.app.takes(&header, message) => {
+                    shared.unasked(Unasked::Refused(reason, claim.number()), &arrival)
                 }
                 Entry::Deliver(claim) => {
                     let (time, warnings) = (clock.rfc3339(), warnings(deviations));

@@ -6,7 +6,7 @@ use super::told::{Told, linked, refused, settle};
 use crate::awaited::Awaited;
 use crate::config::{self, Session};
 use crate::deliver::health::Health;
-use crate::deliver::{App, Outcome, Route};
+use crate::deliver::{App, Outcome, Route, Unready};
 use crate::envelope::EventId;
 use crate::runtime::{Budget, Buffers, ControlIds, Drain, Phase};
 use crate::state::Store;
@@ -80,11 +80,11 @@ pub struct Common {
 }
 
 impl Live {
-    /// Settings, ready for use.
+    /// Settings, ready for use. Reads files and compiles maps, and blocks for as long.
     ///
     /// # Errors
-    /// If the app is behind TLS and the system's trust store cannot be used.
-    pub fn new(session: Arc<Session>, health: Arc<Health>) -> Result<Self, reqwest::Error> {
+    /// If they point to what cannot be used.
+    pub fn new(session: Arc<Session>, health: Arc<Health>) -> Result<Self, Unready> {
         let app = App::new(Route::new(session.deliver.clone()), health)?;
         Ok(Self { session, app })
     }
@@ -95,7 +95,7 @@ impl Shared {
     ///
     /// # Errors
     /// As for [`Live::new`].
-    pub fn new(config: &config::Listener, common: &Common) -> Result<Self, reqwest::Error> {
+    pub fn new(config: &config::Listener, common: &Common) -> Result<Self, Unready> {
         let health = Arc::new(Health::default());
         let live = Live::new(Arc::clone(&config.session), Arc::clone(&health))?;
         let metrics = common.metrics.listener(&config.name);
@@ -125,14 +125,10 @@ impl Shared {
     }
 
     /// Puts new settings in force, from each connection's next message on.
-    ///
-    /// # Errors
-    /// As for [`Live::new`]; the old settings stay.
-    pub fn reload(&self, session: Arc<Session>) -> Result<(), reqwest::Error> {
-        let live = Arc::new(Live::new(session, Arc::clone(&self.health))?);
+    pub fn reload(&self, live: Live) {
+        let live = Arc::new(live);
         self.live.store(Arc::clone(&live));
         self.memory.reload(&live.session);
-        Ok(())
     }
 
     /// Counts and logs a message that the app was not asked about.

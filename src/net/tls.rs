@@ -111,6 +111,14 @@ impl Client {
         self.config().map(|_| ())
     }
 
+    /// What the files make, for a client that makes its connections itself.
+    ///
+    /// # Errors
+    /// If the files cannot be used, naming one.
+    pub fn settings(&self) -> Result<Arc<ClientConfig>, Unusable> {
+        self.config()
+    }
+
     /// Begins TLS on a connection to `host`.
     ///
     /// # Errors

@@ -108,6 +108,8 @@ labels! {
         Sequence = "sequence",
         /// MSH-13 is no sequence number, or starts a link in a message that has content.
         BadSequence = "bad_sequence",
+        /// Format `fhir` has no map for messages of this type.
+        NoMap = "no_map",
         /// XML that is not HL7's, not well-formed, or holds what is not read (a DTD, entities).
         Xml = "xml",
         /// A block that is not in HLLP's form.
@@ -224,6 +226,8 @@ labels! {
         Status = "status",
         /// TLS failed.
         Tls = "tls",
+        /// There is no token to show to the app.
+        Token = "token",
     }
 }
 

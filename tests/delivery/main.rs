@@ -21,6 +21,8 @@ use support::peer::{Ack, RawPeer};
 mod support;
 
 mod answers;
+mod auth;
+mod fhir;
 mod formats;
 mod headers;
 mod large;

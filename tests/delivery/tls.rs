@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
 
 use super::*;
@@ -22,6 +23,11 @@ struct TlsApp {
 impl TlsApp {
     /// With a self-signed certificate for this name.
     fn start(name: &str) -> Self {
+        Self::asking(name, None)
+    }
+
+    /// One that asks whoever comes for this certificate.
+    fn asking(name: &str, client: Option<&CertificateDer<'static>>) -> Self {
         let certified = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("ca.pem"), certified.cert.pem()).unwrap();
@@ -32,7 +38,17 @@ impl TlsApp {
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(client.map_or_else(
+                WebPkiClientVerifier::no_client_auth,
+                |client| {
+                    let mut roots = RootCertStore::empty();
+                    roots.add(client.clone()).unwrap();
+                    let provider = Arc::new(rustls::crypto::ring::default_provider());
+                    let verifier =
+                        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                    verifier.build().unwrap()
+                },
+            ))
             .with_single_cert(vec![certified.cert.der().clone()], key)
             .unwrap();
         let config = Arc::new(config);
@@ -132,6 +148,41 @@ fn an_app_behind_tls_with_a_trusted_certificate_is_delivered_to() {
     assert_eq!(bodies.len(), 2);
     let event: serde_json::Value = serde_json::from_slice(&bodies[1]).unwrap();
     assert!(event["data"]["raw"] == large.replace("MSG2", "msg2").as_str());
+}
+
+/// Authorities and a certificate of the listener's own: the system's are not asked.
+#[test]
+fn an_app_that_asks_for_a_certificate_gets_the_configured_one() {
+    let own = rcgen::generate_simple_self_signed(["bridge".to_owned()]).unwrap();
+    let app = TlsApp::asking("localhost", Some(own.cert.der()));
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (cert, key) = (
+        write("cert.pem", own.cert.pem()),
+        write("key.pem", own.signing_key.serialize_pem()),
+    );
+    let ca = app.certificate().display().to_string();
+    let url = app.url("localhost");
+    let with = format!("tls: {{ca_file: '{ca}', cert_file: '{cert}', key_file: '{key}'}}");
+    let bridge = Bridge::start(&config(&url, &with));
+    RawPeer::connect(bridge.address())
+        .exchange(messages::adt("msg1"))
+        .expect("AA", "msg1");
+    assert_eq!(app.bodies().len(), 1);
+
+    let yaml = config(&url, &format!("tls: {{ca_file: '{ca}'}}")).replace("10s", "1s");
+    RawPeer::connect(Bridge::start(&yaml).address())
+        .exchange(messages::adt("msg2"))
+        .expect("AE", "msg2");
+    assert_eq!(
+        app.bodies().len(),
+        1,
+        "without a certificate nothing is taken"
+    );
 }
 
 #[test]

@@ -33,7 +33,8 @@ fn mapping(root: &Value, schema: &Value, depth: usize, out: &mut String) {
         );
         match inner {
             Some(inner) if property["items"].is_null() => {
-                out.push_str(&format!("{indent}{name}:\n"));
+                let nothing = if is_unset(root, inner) { " {}" } else { "" };
+                out.push_str(&format!("{indent}{name}:{nothing}\n"));
                 mapping(root, inner, depth + 1, out);
             }
             // A list of listeners or destinations: one, at its defaults.
@@ -49,6 +50,13 @@ fn mapping(root: &Value, schema: &Value, depth: usize, out: &mut String) {
             },
         }
     }
+}
+
+/// Whether a section has no key with a default: with nothing but comments it would be null.
+fn is_unset(root: &Value, schema: &Value) -> bool {
+    properties(root, schema)
+        .into_iter()
+        .all(|(_, property, inner)| inner.is_none() && property.get("default").is_none())
 }
 
 fn comment(text: &str, indent: &str, out: &mut String) {

@@ -211,6 +211,12 @@ fn every_key_is_documented() {
         "key_file",
         "server_name",
         "replies_on",
+        "mappings",
+        "bearer_file",
+        "token_url",
+        "client_id",
+        "client_secret_file",
+        "scope",
         "sending_application",
         "sending_facility",
         "receiving_application",
@@ -237,7 +243,13 @@ fn the_examples_load_and_fit_the_schema() {
     assert_eq!(file("examples/config/full.yaml"), text(DEFAULTS));
     let minimal = file("examples/config/minimal.yaml");
     assert_eq!(minimal.listeners[0].session.deliver.url.path, "/hl7");
-    for path in ["examples/config/full.yaml", "examples/config/minimal.yaml"] {
+    let fhir = file("examples/config/fhir.yaml");
+    assert!(fhir.listeners[0].session.deliver.auth.is_some());
+    for path in [
+        "examples/config/full.yaml",
+        "examples/config/minimal.yaml",
+        "examples/config/fhir.yaml",
+    ] {
         let tree = yaml(&std::fs::read_to_string(repository(path)).expect("an example"));
         let errors: Vec<String> = validator
             .iter_errors(&tree)

@@ -35,7 +35,7 @@ impl std::error::Error for MapError {}
 /// Definitions of one kind with the file that each is in.
 type Named<T> = BTreeMap<String, (usize, Spanned<T>)>;
 
-/// Compiles files given by name (`segments/PID.yaml`) and text. A later definition replaces an earlier one of its name.
+/// Compiles files given by name (`segments/PID.yaml`, or a longer path that ends so) and text. A later definition replaces an earlier one of its name.
 ///
 /// # Errors
 /// Everything that is wrong, file by file.
@@ -53,7 +53,7 @@ pub fn compile(files: &[(&str, &str)]) -> Result<Program, Vec<MapError>> {
     let mut maps: Named<raw::Map> = BTreeMap::new();
     let mut vocabularies: Named<raw::Vocabulary> = BTreeMap::new();
     for (at, (name, text)) in files.iter().enumerate() {
-        match name.split('/').next().unwrap_or_default() {
+        match name.rsplit('/').nth(1).unwrap_or_default() {
             "messages" => compiler.read(at, text, &mut messages),
             "segments" | "datatypes" => compiler.read(at, text, &mut maps),
             "vocabularies" => compiler.read(at, text, &mut vocabularies),

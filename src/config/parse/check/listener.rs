@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{SHORTEST, between, positive, size};
+use super::{SHORTEST, between, deliver, positive, size};
 use crate::config::parse::error::{Problems, shown};
 use crate::config::parse::overlay::{Step, path_text};
 use crate::config::parse::units::{OrOff, Period, Text};
@@ -69,7 +69,7 @@ pub(super) fn check(
     let session = Session {
         framing: framing(keys, &raw.framing, problems),
         limits: limits(keys, &raw.limits, problems),
-        deliver: deliver(keys, raw.deliver, problems),
+        deliver: delivery(keys, raw.deliver, problems),
         ack: ack(keys, raw.ack, problems),
         charset: CharsetPolicy {
             force: raw.charset.force.map(|name| name.0),
@@ -175,11 +175,18 @@ fn limits(keys: &Keys, raw: &raw::Limits, problems: &mut Problems) -> Limits {
     }
 }
 
-fn deliver(keys: &Keys, raw: raw::Deliver, problems: &mut Problems) -> Delivery {
-    if raw.format == Format::Raw {
+fn delivery(keys: &Keys, raw: raw::Deliver, problems: &mut Problems) -> Delivery {
+    if matches!(raw.format, Format::Raw | Format::Fhir) {
+        let format = if raw.format == Format::Raw {
+            "raw"
+        } else {
+            "fhir"
+        };
         for (key, given) in [("deliver.parsed", raw.parsed), ("deliver.raw", raw.raw)] {
             if given.is_some() {
-                let message = "format raw has no envelope to include or leave it out of; remove it";
+                let message = format!(
+                    "format {format} has no envelope to include or leave it out of; remove it"
+                );
                 problems.add(&keys.of(key), message);
             }
         }
@@ -204,8 +211,11 @@ fn deliver(keys: &Keys, raw: raw::Deliver, problems: &mut Problems) -> Delivery 
         ("deliver.retry.max", raw.retry.max),
         problems,
     );
+    let url = raw.url.0;
+    let auth = deliver::auth(keys, &url, raw.auth, problems);
+    let tls = deliver::tls(keys, raw.tls, &url, auth.as_ref(), problems);
     Delivery {
-        url: raw.url.0,
+        url,
         format: raw.format,
         parsed: raw.parsed.unwrap_or(true),
         raw: raw.raw.unwrap_or(true),
@@ -217,17 +227,24 @@ fn deliver(keys: &Keys, raw: raw::Deliver, problems: &mut Problems) -> Delivery 
             initial,
             max: positive(&keys.of("deliver.retry.max"), raw.retry.max, problems),
         },
-        status: status(keys, &raw.status, problems),
+        status: status(keys, raw.format, &raw.status, problems),
         traceparent: raw.traceparent,
+        fhir: deliver::fhir(keys, raw.format, raw.fhir, problems),
+        auth,
+        tls,
     }
 }
 
 fn status(
     keys: &Keys,
+    format: Format,
     rows: &BTreeMap<String, raw::StatusRow>,
     problems: &mut Problems,
 ) -> StatusTable {
-    let mut table = StatusTable::default();
+    let mut table = match format {
+        Format::Fhir => StatusTable::fhir(),
+        Format::CloudEvents | Format::CloudEventsBinary | Format::Raw => StatusTable::default(),
+    };
     for (key, row) in rows {
         let path = keys.of(&path_text(&[
             Step::Key("deliver".into()),

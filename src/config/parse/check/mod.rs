@@ -5,6 +5,7 @@
 //!
 //! Must not do: defaults (those are `raw`'s) or spelling (that is `units`').
 
+mod deliver;
 mod destination;
 mod listener;
 

@@ -261,6 +261,51 @@ fn rules_of_a_listener() {
 }
 
 #[test]
+fn rules_of_fhir_and_of_credentials() {
+    for (deliver, expected) in [
+        (
+            "format: raw, fhir: {zone: '+01:00'}",
+            "listeners[0].deliver.fhir: for format fhir only; set deliver.format, or remove it",
+        ),
+        (
+            "format: fhir, fhir: {zone: CET}",
+            "listeners[0].deliver.fhir.zone: \"CET\": expected +01:00, -0500 or Z",
+        ),
+        (
+            "format: fhir, parsed: true",
+            "listeners[0].deliver.parsed: format fhir has no envelope to include or leave it out of; remove it",
+        ),
+        (
+            "auth: {bearer_file: /t, oauth2: {scope: s}}",
+            "listeners[0].deliver.auth: a token comes from bearer_file or from oauth2; remove one",
+        ),
+        (
+            "url: 'http://bob:hunter2@a/', auth: {bearer_file: /t}",
+            "listeners[0].deliver.auth: the URL has a user and a password already; a request carries one of the two",
+        ),
+        (
+            "auth: {oauth2: {token_url: 'https://a/', client_id: b}}",
+            "listeners[0].deliver.auth.oauth2.client_secret_file: required for oauth2",
+        ),
+        (
+            "auth: {oauth2: {token_url: 'unix:/a', client_id: b, client_secret_file: /s}}",
+            "listeners[0].deliver.auth.oauth2.token_url: expected https://… or http://…",
+        ),
+        (
+            "tls: {ca_file: /ca.pem}",
+            "listeners[0].deliver.tls: for https:// only, and neither deliver.url nor a token_url is that",
+        ),
+        (
+            "url: 'https://a/', tls: {cert_file: /c.pem}",
+            "listeners[0].deliver.tls.key_file: required with tls.cert_file",
+        ),
+    ] {
+        let yaml = format!("listeners: [{{deliver: {{{deliver}}}}}]");
+        assert_eq!(bad(&Source::new().text(yaml)), [expected], "{deliver}");
+    }
+}
+
+#[test]
 fn rules_of_the_status_table() {
     for (row, key, expected) in [
         (

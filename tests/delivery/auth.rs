@@ -1,0 +1,156 @@
+//! What an app is shown: tokens from a file and from an OAuth 2 server, and certificates.
+
+use super::*;
+use parts::token::TokenEndpoint;
+use std::path::Path;
+use std::sync::Arc;
+use support::bridge::Builder;
+use tempfile::TempDir;
+
+#[path = "../fhir/parts/mod.rs"]
+mod parts;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const SECRET: &str = "a b:c%";
+
+fn shown(app: &TestApp) -> Vec<String> {
+    let requests = app.requests();
+    let shown = requests.iter().map(|request| {
+        request
+            .header("Authorization")
+            .unwrap_or_default()
+            .to_owned()
+    });
+    shown.collect()
+}
+
+#[test]
+fn a_token_file_is_read_again_when_it_changes() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "first.token\n").unwrap();
+    let app = TestApp::start();
+    let auth = format!("auth: {{bearer_file: '{}'}}", file.display());
+    let bridge = bridge(&app, &auth);
+    let mut peer = RawPeer::connect(bridge.address());
+    peer.exchange(messages::adt("MSG1")).expect("AA", "MSG1");
+    std::fs::write(&file, "second.token").unwrap();
+    // Refused: the file is looked at again at once, and the message sent once more.
+    app.respond(|request| match request.header("Authorization") {
+        Some("Bearer second.token") => Reply::ok(),
+        _ => Reply::status(401),
+    });
+    peer.exchange(messages::adt("MSG2")).expect("AA", "MSG2");
+    let all = shown(&app);
+    assert_eq!(all.first().unwrap(), "Bearer first.token");
+    assert_eq!(all.last().unwrap(), "Bearer second.token");
+    assert!(all.len() <= 3, "{all:?}");
+
+    // A refusal that stays is told.
+    app.respond(|_| Reply::status(401));
+    let before = app.requests().len();
+    peer.exchange(messages::adt("MSG3")).expect("AR", "MSG3");
+    assert_eq!(
+        app.requests().len(),
+        before + 2,
+        "once more, and no oftener"
+    );
+    bridge.assert_not_logged("first.token");
+    bridge.assert_not_logged("second.token");
+}
+
+#[test]
+fn without_a_token_nothing_is_sent() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("token");
+    let app = TestApp::start();
+    let yaml = config(
+        &app.url(),
+        &format!("auth: {{bearer_file: '{}'}}", file.display()),
+    );
+    let bridge = Bridge::start(&yaml.replace("deadline: 10s", "deadline: 300ms"));
+    let mut peer = RawPeer::connect(bridge.address());
+    let ack = peer.exchange(messages::adt("MSG1"));
+    ack.expect("AE", "MSG1");
+    assert!(ack.err()[0].field(8).contains("no token"), "{ack}");
+    std::fs::write(&file, "two\nlines").unwrap();
+    peer.exchange(messages::adt("MSG2")).expect("AE", "MSG2");
+    assert!(app.requests().is_empty());
+    let line = bridge.wait_for_log("there is no token to show to the application");
+    assert!(line.text_field("reason").unwrap().contains("token"));
+    bridge.assert_not_logged("lines");
+}
+
+fn oauth(app: &TestApp, endpoint: &TokenEndpoint, secret: &Path) -> String {
+    std::fs::write(secret, SECRET).unwrap();
+    let auth = format!(
+        "auth: {{oauth2: {{token_url: '{}', client_id: bridge, client_secret_file: '{}', scope: 'system/*.write'}}}}",
+        endpoint.url(),
+        secret.display()
+    );
+    config(&app.url(), &auth)
+}
+
+#[test]
+fn an_oauth_2_token_is_kept_until_it_expires_and_fetched_anew_when_it_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let endpoint = Arc::new(TokenEndpoint::start("bridge", SECRET, HOUR));
+    let app = TestApp::start();
+    let admits = Arc::clone(&endpoint);
+    app.respond(move |request| match request.header("Authorization") {
+        Some(token) if admits.admits(token) => Reply::ok(),
+        _ => Reply::status(401),
+    });
+    let bridge = Bridge::start(&oauth(&app, &endpoint, &folder.path().join("secret")));
+    let [mut one, mut two] = [(); 2].map(|()| RawPeer::connect(bridge.address()));
+    one.exchange(messages::adt("MSG1")).expect("AA", "MSG1");
+    two.exchange(messages::adt("MSG2")).expect("AA", "MSG2");
+    one.exchange(messages::adt("MSG3")).expect("AA", "MSG3");
+    assert_eq!(endpoint.requests(), 1, "one token for all connections");
+    endpoint.revoke();
+    one.exchange(messages::adt("MSG4")).expect("AA", "MSG4");
+    two.exchange(messages::adt("MSG5")).expect("AA", "MSG5");
+    assert_eq!((endpoint.requests(), app.requests().len()), (2, 6));
+    for shown in shown(&app) {
+        bridge.assert_not_logged(shown.trim_start_matches("Bearer "));
+    }
+    bridge.assert_not_logged(SECRET);
+}
+
+#[test]
+fn a_token_that_has_expired_is_not_shown_and_an_endpoint_that_is_down_is_waited_for() {
+    let folder = TempDir::new().unwrap();
+    let endpoint = TokenEndpoint::start("bridge", SECRET, Duration::ZERO);
+    endpoint.fail(&[axum::http::StatusCode::SERVICE_UNAVAILABLE]);
+    let app = TestApp::start();
+    let bridge = Bridge::start(&oauth(&app, &endpoint, &folder.path().join("secret")));
+    let mut peer = RawPeer::connect(bridge.address());
+    peer.exchange(messages::adt("MSG1")).expect("AA", "MSG1");
+    peer.exchange(messages::adt("MSG2")).expect("AA", "MSG2");
+    assert_eq!(endpoint.requests(), 3);
+    let shown = shown(&app);
+    assert_ne!(shown[0], shown[1]);
+    let failed = [("reason", "token")];
+    assert_eq!(
+        bridge.metric_sum("mllp_bridge_delivery_failures_total", &failed),
+        1.0
+    );
+}
+
+#[test]
+fn a_client_that_the_endpoint_does_not_know_gets_no_message_through() {
+    let folder = TempDir::new().unwrap();
+    let endpoint = TokenEndpoint::start("somebody", SECRET, HOUR);
+    let app = TestApp::start();
+    let yaml = oauth(&app, &endpoint, &folder.path().join("secret"));
+    let bridge: Builder =
+        Bridge::builder().config(&yaml.replace("deadline: 10s", "deadline: 300ms"));
+    let bridge = bridge.start();
+    RawPeer::connect(bridge.address())
+        .exchange(messages::adt("MSG1"))
+        .expect("AE", "MSG1");
+    assert!(app.requests().is_empty());
+    let line = bridge.wait_for_log("there is no token to show to the application");
+    assert!(line.text_field("reason").unwrap().ends_with("HTTP 401"));
+    bridge.assert_not_logged(SECRET);
+}

@@ -1,0 +1,378 @@
+//! Format `fhir`: a fake FHIR server, every answer that one has, and what the sender is told.
+
+use super::*;
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use support::app::TestApp;
+
+fn fhir(app: &TestApp, deliver: &str) -> Bridge {
+    bridge(app, &format!("format: fhir, {deliver}"))
+}
+
+/// A server's answer in which each entry of the request has this response.
+fn answer(request: &Recorded, kind: &str, entry: impl Fn(usize) -> Value) -> Reply {
+    let count = request.json()["entry"].as_array().unwrap().len();
+    let entries: Vec<Value> = (0..count)
+        .map(|at| json!({"response": entry(at)}))
+        .collect();
+    Reply::ok().json(&json!({"resourceType": "Bundle", "type": kind, "entry": entries}))
+}
+
+fn outcome(severity: &str, expression: &str) -> Value {
+    json!({"resourceType": "OperationOutcome", "issue": [{
+        "severity": severity, "code": "invalid", "diagnostics": "not this", "expression": [expression],
+    }]})
+}
+
+fn types(bundle: &Value) -> Vec<&str> {
+    let entries = bundle["entry"].as_array().unwrap().iter();
+    let kinds = entries.map(|entry| entry["resource"]["resourceType"].as_str().unwrap());
+    kinds.collect()
+}
+
+#[test]
+fn a_message_becomes_a_bundle_and_the_same_message_the_same_bytes() {
+    for kind in ["transaction", "batch", "collection", "message"] {
+        let app = TestApp::start();
+        app.respond(|request| answer(request, "batch-response", |_| json!({"status": "201"})));
+        let bridge = fhir(&app, &format!("fhir: {{bundle: {kind}}}"));
+        RawPeer::connect(bridge.address())
+            .exchange(messages::adt("MSG1"))
+            .expect("AA", "MSG1");
+        let request = app.last();
+        for (header, value) in [
+            ("Content-Type", "application/fhir+json"),
+            ("Accept", "application/fhir+json"),
+            ("X-HL7-Control-Id", "MSG1"),
+        ] {
+            assert_eq!(request.header(header), Some(value), "{kind}");
+        }
+        let bundle = request.json();
+        assert_eq!(bundle["type"], kind);
+        assert!(types(&bundle).contains(&"Patient"), "{bundle}");
+
+        let app = TestApp::start();
+        let replies = [503, 429].map(|status| Reply::status(status).header("Retry-After", "0"));
+        app.script(replies);
+        let bridge = fhir(&app, &format!("fhir: {{bundle: {kind}}}"));
+        let mut peer = RawPeer::connect(bridge.address());
+        peer.exchange(messages::adt("MSG1"));
+        let requests = app.requests();
+        assert_eq!(requests.len(), 3, "429 and 503 are tried again");
+        assert!(requests.iter().all(|again| again.body == request.body));
+    }
+}
+
+#[test]
+fn times_without_a_zone_are_in_the_one_that_is_configured() {
+    let app = TestApp::start();
+    let bridge = fhir(&app, "fhir: {zone: '+05:30'}");
+    RawPeer::connect(bridge.address()).exchange(messages::oru("MSG1"));
+    let timestamp = app.last().json()["timestamp"].clone();
+    assert!(
+        timestamp.as_str().unwrap().ends_with("+05:30"),
+        "{timestamp}"
+    );
+}
+
+#[test]
+fn a_message_without_maps_is_refused_and_never_delivered() {
+    let app = TestApp::start();
+    let bridge = fhir(&app, "");
+    let mut peer = RawPeer::connect(bridge.address());
+    let uncovered = messages::adt("MSG1").replace("ADT^A01^ADT_A01", "ADT^A99^ADT_A99");
+    let xml = "<ADT_A01 xmlns=\"urn:hl7-org:v2xml\"><MSH><MSH.1>|</MSH.1><MSH.2>^~\\&amp;</MSH.2>\
+               <MSH.9><MSG.1>ADT</MSG.1><MSG.2>A01</MSG.2></MSH.9><MSH.10>MSG2</MSH.10>\
+               <MSH.11><PT.1>P</PT.1></MSH.11><MSH.12><VID.1>2.5</VID.1></MSH.12></MSH></ADT_A01>";
+    let ack = peer.exchange(&uncovered);
+    ack.expect("AR", "MSG1");
+    assert_eq!(ack.err()[0].field(2), "MSH^1^9");
+    assert_eq!(ack.err()[0].component(3, 1), "200");
+    peer.send(frame(xml));
+    let answer = String::from_utf8(peer.read_frame().unwrap()).unwrap();
+    assert!(answer.contains("<MSA.1>AR</MSA.1>"), "{answer}");
+    // A tree of so many resources would be too large.
+    let ack = peer.exchange(messages::oru("MSG4") + &"NTE|1\r".repeat(4096));
+    ack.expect("AR", "MSG4");
+    assert_eq!(ack.err()[0].component(3, 1), "104");
+    peer.exchange(messages::adt("MSG3")).expect("AA", "MSG3");
+    assert_eq!(control_ids(&app.requests()), ["MSG3"]);
+    let refused = [("reason", "no_map")];
+    assert_eq!(
+        bridge.metric_sum("mllp_bridge_refused_total", &refused),
+        2.0
+    );
+}
+
+#[test]
+fn every_entry_of_a_batch_has_to_be_a_yes() {
+    let app = TestApp::start();
+    let bridge = fhir(&app, "fhir: {bundle: batch}");
+    let mut peer = RawPeer::connect(bridge.address());
+
+    app.respond(|request| {
+        let bundle = request.json();
+        let patient = types(&bundle).iter().position(|kind| *kind == "Patient");
+        answer(request, "batch-response", |at| match Some(at) == patient {
+            true => json!({"status": "422 Unprocessable", "outcome": outcome("error", "Patient.birthDate")}),
+            false => json!({"status": "201 Created"}),
+        })
+    });
+    let ack = peer.exchange(messages::adt("MSG1"));
+    ack.expect("AE", "MSG1");
+    let [err] = ack.err()[..] else {
+        panic!("{ack}")
+    };
+    assert_eq!(
+        (err.field(2), err.component(3, 1)),
+        ("PID^1^7", "102"),
+        "{ack}"
+    );
+    assert_eq!(err.field(8), "not this");
+
+    // A no without a word.
+    app.respond(|request| {
+        answer(
+            request,
+            "batch-response",
+            |at| json!({"status": if at == 1 { "404" } else { "200" }}),
+        )
+    });
+    let ack = peer.exchange(messages::adt("MSG2"));
+    ack.expect("AR", "MSG2");
+    assert!(
+        ack.err()[0].field(8).contains("HTTP 404 for entry 2"),
+        "{ack}"
+    );
+
+    // A yes with an error in it.
+    app.respond(|request| {
+        answer(
+            request,
+            "batch-response",
+            |_| json!({"status": "200", "outcome": outcome("fatal", "")}),
+        )
+    });
+    peer.exchange(messages::adt("MSG3")).expect("AE", "MSG3");
+    app.respond(|request| {
+        answer(
+            request,
+            "batch-response",
+            |_| json!({"status": "200", "outcome": outcome("warning", "")}),
+        )
+    });
+    peer.exchange(messages::adt("MSG4")).expect("AA", "MSG4");
+
+    // Nothing is known of an entry that is not answered.
+    app.respond(|_| Reply::ok().body(""));
+    peer.exchange(messages::adt("MSG5")).expect("AE", "MSG5");
+    app.respond(|_| {
+        Reply::ok().json(&json!({"resourceType": "Bundle", "type": "batch-response", "entry": []}))
+    });
+    peer.exchange(messages::adt("MSG6")).expect("AE", "MSG6");
+    app.respond(|request| answer(request, "batch-response", |_| json!({})));
+    peer.exchange(messages::adt("MSG7")).expect("AE", "MSG7");
+}
+
+#[test]
+fn an_entry_that_can_be_tried_again_is() {
+    let app = TestApp::start();
+    let asked = AtomicUsize::new(0);
+    app.respond(move |request| {
+        let status = if asked.fetch_add(1, Ordering::SeqCst) == 0 {
+            "503"
+        } else {
+            "200"
+        };
+        answer(request, "batch-response", |_| json!({"status": status}))
+    });
+    let bridge = fhir(&app, "fhir: {bundle: batch}");
+    RawPeer::connect(bridge.address())
+        .exchange(messages::adt("MSG1"))
+        .expect("AA", "MSG1");
+    assert_eq!(app.requests().len(), 2);
+}
+
+#[test]
+fn what_a_server_finds_fault_with_is_told_by_its_field() {
+    let app = TestApp::start();
+    let bridge = fhir(&app, "");
+    let mut peer = RawPeer::connect(bridge.address());
+    for (id, status, expression, location) in [
+        ("MSG1", 422, "Patient.birthDate", "PID^1^7"),
+        (
+            "MSG2",
+            400,
+            "Bundle.entry[N].resource.ofType(Patient).gender",
+            "PID^1^8",
+        ),
+        ("MSG3", 422, "Bundle.type", ""),
+    ] {
+        app.respond(move |request| {
+            let bundle = request.json();
+            let at = types(&bundle).iter().position(|kind| *kind == "Patient");
+            let expression = expression.replace('N', &at.unwrap().to_string());
+            Reply::status(status)
+                .header("Content-Type", "application/fhir+json")
+                .body(outcome("error", &expression).to_string())
+        });
+        let ack = peer.exchange(messages::adt(id));
+        ack.expect("AE", id);
+        assert_eq!(ack.err()[0].field(2), location, "{ack}");
+        assert_eq!(ack.err()[0].component(3, 1), "102", "{ack}");
+    }
+    // Each result has a segment of its own.
+    app.respond(|request| {
+        let bundle = request.json();
+        let last = types(&bundle)
+            .iter()
+            .rposition(|kind| *kind == "Observation")
+            .unwrap();
+        let expression =
+            format!("Bundle.entry[{last}].resource.ofType(Observation).value.ofType(Quantity)");
+        Reply::status(422).json(&outcome("error", &expression))
+    });
+    let ack = peer.exchange(messages::oru("MSG4"));
+    ack.expect("AE", "MSG4");
+    assert_eq!(ack.err()[0].component(2, 1), "OBX", "{ack}");
+    assert_eq!(ack.err()[0].component(2, 2), "2", "{ack}");
+}
+
+#[test]
+fn a_yes_that_says_no_is_a_no() {
+    let app = TestApp::start();
+    let bridge = fhir(&app, "");
+    let mut peer = RawPeer::connect(bridge.address());
+    app.always(Reply::ok().json(&outcome("error", "")));
+    peer.exchange(messages::adt("MSG1")).expect("AE", "MSG1");
+    app.always(Reply::ok().json(&outcome("information", "")));
+    peer.exchange(messages::adt("MSG2")).expect("AA", "MSG2");
+    app.always(Reply::ok().body("{"));
+    peer.exchange(messages::adt("MSG3")).expect("AE", "MSG3");
+    let response = |code: &str| {
+        let header =
+            json!({"resourceType": "MessageHeader", "response": {"identifier": "1", "code": code}});
+        Reply::ok().json(
+            &json!({"resourceType": "Bundle", "type": "message", "entry": [{"resource": header}]}),
+        )
+    };
+    app.always(response("fatal-error"));
+    peer.exchange(messages::adt("MSG4")).expect("AE", "MSG4");
+    app.always(response("ok"));
+    peer.exchange(messages::adt("MSG5")).expect("AA", "MSG5");
+    app.script([response("transient-error")]);
+    let before = app.requests().len();
+    peer.exchange(messages::adt("MSG6")).expect("AA", "MSG6");
+    assert_eq!(app.requests().len(), before + 2);
+}
+
+#[test]
+fn statuses_mean_what_they_mean_for_a_fhir_server() {
+    let app = TestApp::start();
+    let bridge = fhir(&app, "");
+    let mut peer = RawPeer::connect(bridge.address());
+    // Somebody else wrote at the same time: once more.
+    app.script([Reply::status(409)]);
+    peer.exchange(messages::adt("MSG1")).expect("AA", "MSG1");
+    assert_eq!(app.requests().len(), 2);
+    for (id, status, code, condition) in [
+        ("MSG2", 412, "AE", "204"),
+        ("MSG3", 404, "AR", "200"),
+        ("MSG4", 401, "AR", "207"),
+        ("MSG5", 500, "AE", "207"),
+    ] {
+        app.always(Reply::status(status));
+        let ack = peer.exchange(messages::adt(id));
+        ack.expect(code, id);
+        assert_eq!(ack.err()[0].component(3, 1), condition, "{status}");
+    }
+    assert_eq!(app.requests().len(), 6, "none of them is tried again");
+}
+
+/// What a site's own maps change, they change with a reload as well.
+#[test]
+fn a_sites_own_maps_are_used_and_read_again_with_a_reload() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let segments = folder.path().join("segments");
+    std::fs::create_dir(&segments).unwrap();
+    let file = segments.join("PID.yaml");
+    let map = |field: &str| {
+        let text = format!(
+            "PID[Patient]:\n  resource: Patient\n  rows:\n    - {{to: \"identifier[]\", from: PID-3, as: \"CX[Identifier]\"}}\n    \
+             - {{to: language, from: {field}, as: code}}\n"
+        );
+        std::fs::write(&file, text).unwrap();
+    };
+    map("PID-8");
+    let app = TestApp::start();
+    let mappings = format!("fhir: {{mappings: '{}'}}", folder.path().display());
+    let bridge = fhir(&app, &mappings);
+    let mut peer = RawPeer::connect(bridge.address());
+    let patient = |peer: &mut RawPeer, id: &str| {
+        peer.exchange(messages::adt(id)).expect("AA", id);
+        let bundle = app.last().json();
+        let entries = bundle["entry"].as_array().unwrap().clone();
+        let mut resources = entries.into_iter().map(|entry| entry["resource"].clone());
+        resources
+            .find(|resource| resource["resourceType"] == "Patient")
+            .unwrap()
+    };
+    let before = patient(&mut peer, "MSG1");
+    assert_eq!(
+        (&before["language"], &before["name"]),
+        (&json!("F"), &Value::Null)
+    );
+
+    map("PID-1");
+    bridge.signal("HUP");
+    bridge.wait_for_log("configuration reloaded");
+    assert_eq!(patient(&mut peer, "MSG2")["language"], "1");
+
+    std::fs::write(&file, "PID[Patient]:\n  resource: Patient\n  nonsense: 1\n").unwrap();
+    bridge.signal("HUP");
+    let line = bridge.wait_for_log("the listener's settings were not reloaded");
+    let error = line.text_field("error").unwrap();
+    assert!(error.contains(&format!("{}:", file.display())), "{error}");
+    assert_eq!(
+        patient(&mut peer, "MSG3")["language"],
+        "1",
+        "what was in force stays"
+    );
+}
+
+#[test]
+fn check_names_file_and_line_of_what_is_wrong_in_a_map() {
+    let folder = tempfile::TempDir::new().unwrap();
+    std::fs::create_dir(folder.path().join("segments")).unwrap();
+    let file = folder.path().join("segments/PID.yaml");
+    std::fs::write(
+        &file,
+        "PID[Patient]:\n  resource: Patient\n  rows:\n    - {to: a, from: PID-x}\n",
+    )
+    .unwrap();
+    let config = folder.path().join("bridge.yaml");
+    let mappings = format!(
+        "format: fhir, fhir: {{mappings: '{}'}}",
+        folder.path().display()
+    );
+    std::fs::write(&config, super::config("http://127.0.0.1:1/", &mappings)).unwrap();
+    let run = |output: &str| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_mllp-bridge"))
+            .args(["check", "--output", output, "--config"])
+            .arg(&config)
+            .output()
+            .unwrap()
+    };
+    let found = run("text");
+    assert!(!found.status.success());
+    let text = String::from_utf8(found.stderr).unwrap();
+    let place = format!("listeners[0].deliver.fhir.mappings: {}:4: ", file.display());
+    assert!(text.starts_with(&place), "{text}");
+    let found: Value = serde_json::from_slice(&run("json").stdout).unwrap();
+    assert_eq!(found["valid"], false);
+    let message = found["errors"][0]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with(&format!("{}:4: ", file.display())),
+        "{message}"
+    );
+}

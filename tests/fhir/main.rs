@@ -5,10 +5,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
+mod bridge;
 mod cases;
 mod judged;
 mod parts;
 mod programs;
 mod stored;
+#[path = "../support/mod.rs"]
+mod support;
 mod table;
 mod tokens;

@@ -254,7 +254,10 @@ impl Delivery {
                 .metrics
                 .delivery
                 .observe(started.elapsed().as_secs_f64());
-            app.health.saw(result, exchange.metrics);
+            // Without a token the app was not asked.
+            if result != Err(Attempt::Token) {
+                app.health.saw(result, exchange.metrics);
+            }
             let (failure, retry_after) = match result {
                 // Its token may have been taken back before its time: another one is tried, once.
                 Ok(answer) if answer.status == 401 && token.is_some() && refused.is_none() => {

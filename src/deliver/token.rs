@@ -78,7 +78,7 @@ impl Tokens {
     /// The token that is to be shown now: another one than the one that the app has refused, but that a file may still hold it.
     ///
     /// # Errors
-    /// If there is none: [`Attempt::Token`], or `Timeout` at the deadline.
+    /// [`Attempt::Token`] if there is none before the deadline.
     pub(super) async fn other_than(
         &self,
         refused: Option<&Secret>,
@@ -99,7 +99,7 @@ impl Tokens {
             Ok(token)
         };
         let result = tokio::time::timeout_at(deadline, work).await;
-        result.unwrap_or(Err(Attempt::Timeout))
+        result.unwrap_or(Err(Attempt::Token))
     }
 
     async fn ask(&self, deadline: Instant) -> Result<Kept, Attempt> {

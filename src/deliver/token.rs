@@ -4,7 +4,6 @@
 //! is used for it, since those that there are bring older versions of what is here already. No token and no secret is ever logged.
 
 use super::remote::Client;
-use super::retry::Unready;
 use crate::config::{Auth, ClientCredentials, Secret};
 use crate::telemetry::labels::{Attempt, Label};
 use crate::telemetry::log::Throttle;
@@ -60,10 +59,10 @@ struct Granted {
 
 impl Tokens {
     /// The client is used for a token endpoint.
-    pub(super) fn new(
+    pub(super) fn new<E>(
         auth: &Auth,
-        client: impl FnOnce() -> Result<Client, Unready>,
-    ) -> Result<Self, Unready> {
+        client: impl FnOnce() -> Result<Client, E>,
+    ) -> Result<Self, E> {
         let from = match auth {
             Auth::BearerFile(file) => From::File(file.clone()),
             Auth::ClientCredentials(credentials) => From::Server(credentials.clone(), client()?),

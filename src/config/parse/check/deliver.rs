@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::listener::Keys;
+use super::Keys;
 use crate::config::parse::error::{Problems, shown};
 use crate::config::parse::units::{Text, Url};
 use crate::config::{AppTls, AppUrl, Auth, ClientCredentials, Fhir, Format, Transport, Zone, raw};

@@ -1,7 +1,7 @@
 //! The rules of the way out: the API, and each destination.
 
-use super::listener::{KEEPALIVE, Keys, check_name, framing, ordered};
-use super::{between, positive, size};
+use super::listener::{KEEPALIVE, check_name, framing, ordered};
+use super::{Keys, between, positive, size};
 use crate::config::parse::error::{Problems, shown};
 use crate::config::parse::units::{HostPort, IpText, OrOff, Period, Text};
 use crate::config::{

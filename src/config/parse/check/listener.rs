@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{SHORTEST, between, deliver, positive, size};
+use super::{Keys, SHORTEST, between, deliver, positive, size};
 use crate::config::parse::error::{Problems, shown};
 use crate::config::parse::overlay::{Step, path_text};
 use crate::config::parse::units::{OrOff, Period, Text};
@@ -24,17 +24,6 @@ const LONGEST_WINDOW: Duration = Duration::from_secs(24 * 3600);
 const MOST_RESENDS: usize = 100;
 /// HL7 table 0357, message error condition codes.
 const CONDITIONS: &str = "0, 100 to 104 and 198 to 207";
-
-/// Paths of one listener's keys.
-pub(super) struct Keys {
-    pub(super) base: String,
-}
-
-impl Keys {
-    pub(super) fn of(&self, key: &str) -> String {
-        format!("{}.{key}", self.base)
-    }
-}
 
 /// Checks one listener, whose keys start with `base`. Where there are several, each needs a name.
 pub(super) fn check(

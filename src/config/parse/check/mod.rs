@@ -18,6 +18,17 @@ use super::error::{Problems, shown};
 use super::units::{ByteSize, Period, Text};
 use crate::config::{Admin, Config, GlobalLimits, Listener, Log, Shutdown, State, raw};
 
+/// Paths of one listener's keys.
+pub(super) struct Keys {
+    pub(super) base: String,
+}
+
+impl Keys {
+    pub(super) fn of(&self, key: &str) -> String {
+        format!("{}.{key}", self.base)
+    }
+}
+
 /// Shortest duration that is not a mistake for "off" or for another unit.
 const SHORTEST: Duration = Duration::from_millis(1);
 /// More often would be traffic of its own.

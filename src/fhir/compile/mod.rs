@@ -1,4 +1,4 @@
-//! Mapping files to the [`Program`]: names become numbers, and everything that is wrong is found before a message comes.
+//! Mapping files to the `Program`: names become numbers, and everything that is wrong is found before a message comes.
 
 mod messages;
 

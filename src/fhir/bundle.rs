@@ -132,12 +132,14 @@ fn request(out: &mut Vec<u8>, resource: &Resource<'_>, entry: &Entry) {
     out.push(b'}');
 }
 
-/// The first identifier that names its system, as `system|value`.
-fn identifier(content: &Map<String, Value>) -> Option<String> {
+/// The first identifier, as `system|value`, or the first that names its system: but not where there is a key, since the
+/// first one is that, and those behind it (a social security number) are everybody's.
+fn identifier(content: &Map<String, Value>, only_first: bool) -> Option<String> {
     let all = content.get("identifier")?;
     let one = std::slice::from_ref(all);
     let all = all.as_array().map_or(one, Vec::as_slice);
-    all.iter().find_map(|identifier| {
+    let asked = if only_first { 1 } else { all.len() };
+    all.iter().take(asked).find_map(|identifier| {
         let part = |name| identifier.get(name).and_then(Value::as_str);
         // A bar in the value cannot be told from the one before it.
         let value = part("value").filter(|value| !value.contains(['|', ',', '$', '\\']))?;
@@ -154,11 +156,11 @@ fn identify(resources: &mut [Resource<'_>], about: &About<'_>) -> Vec<Entry> {
     for at in 0..resources.len() {
         let resource = &resources[at];
         let (kind, asked) = (resource_type(resource), resource.block.request);
+        let keyed = resource.key.first().is_some_and(|first| !first.is_empty());
         let own = match asked {
             Request::Put => None,
-            Request::Update | Request::Create => identifier(&resource.content),
+            Request::Update | Request::Create => identifier(&resource.content, keyed),
         };
-        let keyed = resource.key.first().is_some_and(|first| !first.is_empty());
         let count = counts.entry(kind).or_default();
         *count += 1;
         let seed = match (&own, asked) {

@@ -127,15 +127,15 @@ pub fn later(instant: &str, minutes: i64) -> Option<String> {
     Some(format!("{}{zone}", later.strftime("%Y-%m-%dT%H:%M:%S")))
 }
 
-/// Whether one FHIR date or time is later than another, as far as that can be told from the shorter of them.
-pub fn is_later(one: &str, other: &str) -> bool {
-    match (seconds(one), seconds(other)) {
-        (Some(one), Some(other)) => one > other,
-        _ => {
-            let length = one.len().min(other.len()).min("2000-01-01".len());
-            one.get(..length) > other.get(..length)
-        }
+/// Whether a period may have these as start and end. FHIR refuses one of which that cannot be told: a day, and a time of that
+/// day.
+pub fn in_order(start: &str, end: &str) -> bool {
+    if let (Some(start), Some(end)) = (seconds(start), seconds(end)) {
+        return start <= end;
     }
+    let length = start.len().min(end.len()).min("2000-01-01".len());
+    let (one, other) = (start.get(..length), end.get(..length));
+    one < other || (one == other && start.len() == end.len())
 }
 
 /// Since some day, of a value with a time.

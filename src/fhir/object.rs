@@ -181,8 +181,8 @@ fn appointment(object: &mut Map<String, Value>) {
     }
 }
 
-/// per-1, in each element that is a period: an end before the start is taken out. What cannot be compared (a date against a
-/// time of that day) is left.
+/// per-1, in each element that is a period: an end before the start is taken out. So is one of which that cannot be
+/// told.
 pub(super) fn periods(object: &mut Map<String, Value>) -> Vec<String> {
     let inner = object.values_mut().filter_map(Value::as_object_mut);
     inner.filter_map(period).collect()
@@ -190,9 +190,9 @@ pub(super) fn periods(object: &mut Map<String, Value>) -> Vec<String> {
 
 fn period(object: &mut Map<String, Value>) -> Option<String> {
     let (start, end) = (text(object, "start")?, text(object, "end")?);
-    match date::is_later(start, end) {
-        true => take_text(object, "end"),
-        false => None,
+    match date::in_order(start, end) {
+        true => None,
+        false => take_text(object, "end"),
     }
 }
 
@@ -274,7 +274,9 @@ mod tests {
                 "2020-01-01T10:00:00+00:00",
                 false,
             ),
-            ("2020-01-01T10:00:00+00:00", "2020-01-01", true),
+            ("2020-01-01T10:00:00+00:00", "2020-01-01", false),
+            ("2020", "2020-01-01", false),
+            ("2020", "2020", true),
             ("2020", "2019", false),
         ] {
             let mut object = object(json!({"start": start, "end": end}));

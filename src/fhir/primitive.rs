@@ -64,7 +64,7 @@ pub enum Refused {
     Vocabulary,
     /// Not a code of the code system that it names.
     Table,
-    /// The end of a period that is before its start.
+    /// The end of a period that is before its start, or may be.
     Period,
     /// FHIR allows one value, and another row or repetition has given it.
     Taken,
@@ -84,7 +84,7 @@ impl Refused {
             Self::Encoding => "not in the encoding that it names",
             Self::Vocabulary => "not in the vocabulary, and FHIR allows no other code",
             Self::Table => "not a code of the code system that it names",
-            Self::Period => "before the start of the period that it ends",
+            Self::Period => "not surely after the start of the period that it ends",
             Self::Taken => "FHIR has room for one value, and another was there first",
             Self::Incomplete => "without a part that FHIR needs beside it",
         }

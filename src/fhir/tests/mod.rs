@@ -275,6 +275,10 @@ fn a_patient_is_updated_by_its_identifier_and_who_is_mentioned_is_created_once()
             "ifNoneExist": "identifier=http%3A%2F%2Fhl7%2Eorg%2Ffhir%2Fsid%2Fus%2Dnpi%7C8",
         })
     );
+    // A number that is not the sender's own does not stand in for one that names no system.
+    let bundle = adt("PID|1||77||DOE^JANE||||||||||||||123-45-6789\n");
+    let url = bundle.request("Patient")["url"].as_str().unwrap();
+    assert!(url.starts_with("Patient/"), "{url}");
     // Without an identifier that names its system, the id is what makes a resend the same.
     let bundle = adt("PID|1||77||DOE^JANE\n");
     let id = bundle.one("Patient")["id"].as_str().unwrap();

@@ -233,27 +233,26 @@ impl<'a> Message<'a> {
         text.trim().to_owned()
     }
 
-    /// The number of the segment that a position is in, and the path to it.
+    /// The path to a position.
     pub(super) fn path(&self, at: u32) -> String {
-        let mut number = 0;
-        let mut found = String::new();
-        for segment in self.segments() {
-            let span = self.span(segment.raw(), Level::Field);
-            if span.start <= at && at < span.end.max(span.start + 1) {
-                found = String::from_utf8_lossy(segment.id()).into_owned();
-                number = self
-                    .segments()
-                    .filter(|other| other.id() == segment.id())
-                    .take_while(|other| other.raw().as_ptr() != segment.raw().as_ptr())
-                    .count();
-                if number > 0 {
-                    found.push_str(&format!("[{}]", number + 1));
-                }
-                self.inside(segment, at, &mut found);
-                break;
-            }
+        let spans = |segment: &Segment<'_, 'a>| self.span(segment.raw(), Level::Field);
+        let holds = |segment: &Segment<'_, 'a>| {
+            let span = spans(segment);
+            span.start <= at && at <= span.end
+        };
+        let Some(segment) = self.segments().find(holds) else {
+            return String::new();
+        };
+        let before = self
+            .segments()
+            .take_while(|other| spans(other).start < spans(&segment).start)
+            .filter(|other| other.id() == segment.id())
+            .count();
+        let mut found = String::from_utf8_lossy(segment.id()).into_owned();
+        if before > 0 {
+            found.push_str(&format!("[{}]", before + 1));
         }
-        let _ = number;
+        self.inside(segment, at, &mut found);
         found
     }
 

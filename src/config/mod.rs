@@ -221,7 +221,8 @@ pub enum Format {
     CloudEventsBinary,
     /// The frame's exact bytes: `application/hl7-v2`.
     Raw,
-    /// A Bundle of FHIR R4: `application/fhir+json`; see docs/fhir-server.md.
+    /// A Bundle of FHIR R4: `application/fhir+json`. A preview, not for patients' care yet: docs/fhir-server.md says what is open.
+    #[serde(rename = "fhir-preview")]
     Fhir,
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// What an issue is about.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Blame {
     /// The entry of the bundle, from 0.
     entry: Option<usize>,

@@ -16,6 +16,8 @@ use thiserror::Error;
 const FOLDERS: [&str; 4] = ["messages", "segments", "datatypes", "vocabularies"];
 /// A bundle is a tree while it is made, of some 8 KiB for each segment, on the thread that carries all messages.
 const MOST_SEGMENTS: usize = 4096;
+/// What is made of repetitions is compared with what was made before.
+const MOST_REPETITIONS: usize = 2048;
 /// Longest file of maps: the largest of the program's own has a tenth of it.
 const LONGEST: u64 = 4 << 20;
 
@@ -74,7 +76,9 @@ impl Bundles {
         };
         self.mapper.covers(header).map_err(|_| Refusal::NoMap)?;
         let ends = memchr::memchr2_iter(b'\r', b'\n', message).count();
-        match ends > MOST_SEGMENTS {
+        let repetitions = header.delimiters.repetition;
+        let repetitions = repetitions.map_or(0, |byte| memchr::memchr_iter(byte, message).count());
+        match ends > MOST_SEGMENTS || repetitions > MOST_REPETITIONS {
             true => Err(Refusal::TooLarge),
             false => Ok(()),
         }
@@ -97,8 +101,7 @@ impl Bundles {
 
     fn convert(&self, source: &Source<'_>, options: &Options) -> Result<Converted, NotCovered> {
         let Head::Er7(header) = source.header else {
-            let event = String::new();
-            return Err(NotCovered { event });
+            return Err(NotCovered::Event(String::new()));
         };
         let utf8 = source.reading.is_utf8;
         self.mapper.convert(source.message, header, utf8, options)
@@ -110,7 +113,10 @@ pub(super) fn not_covered(why: &NotCovered) -> Outcome {
     Outcome::Rejected(Rejection {
         unsupported: true,
         faults: vec![Fault {
-            location: "MSH-9".parse().ok(),
+            location: match why {
+                NotCovered::Event(_) => "MSH-9".parse().ok(),
+                NotCovered::Patients => "PID[2]".parse().ok(),
+            },
             condition: 200,
             text: why.to_string(),
             ..Fault::default()

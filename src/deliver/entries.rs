@@ -33,7 +33,7 @@ const UNAVAILABLE: config::Answer = config::Answer {
 };
 
 /// What is asked, and of whom.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Question<'q> {
     pub table: &'q StatusTable,
     pub asked: Asked<'q>,
@@ -42,7 +42,6 @@ pub(super) struct Question<'q> {
 }
 
 /// A no, and what it is about.
-#[derive(Debug)]
 struct No {
     row: config::Answer,
     fault: Fault,

@@ -19,7 +19,6 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x5d1c_60ab_3f3e_5b0c_9d5e_6a1f_0c4b_7e2
 const BETWEEN: char = '\u{1f}';
 
 /// What the bundle says of the message.
-#[derive(Debug)]
 pub(super) struct About<'m> {
     /// Sender, control ID and time: what identifies the message.
     pub identity: String,
@@ -132,6 +131,9 @@ fn request(out: &mut Vec<u8>, resource: &Resource<'_>, entry: &Entry) {
     out.push(b'}');
 }
 
+/// Types of identifiers (v2-0203) that a family shares, or that are made up where they are not known: nobody is asked for by one.
+const SHARED: [&str; 9] = ["SS", "SB", "DL", "MB", "MC", "MA", "HC", "PN", "XX"];
+
 /// The first identifier, as `system|value`, or the first that names its system: but not where there is a key, since the
 /// first one is that, and those behind it (a social security number) are everybody's.
 fn identifier(content: &Map<String, Value>, only_first: bool) -> Option<String> {
@@ -139,7 +141,14 @@ fn identifier(content: &Map<String, Value>, only_first: bool) -> Option<String> 
     let one = std::slice::from_ref(all);
     let all = all.as_array().map_or(one, Vec::as_slice);
     let asked = if only_first { 1 } else { all.len() };
-    all.iter().take(asked).find_map(|identifier| {
+    let is_shared = |identifier: &&Value| {
+        let kind = identifier
+            .pointer("/type/coding/0/code")
+            .and_then(Value::as_str);
+        kind.is_some_and(|kind| SHARED.contains(&kind))
+    };
+    let all = all.iter().take(asked).filter(|one| !is_shared(one));
+    all.into_iter().find_map(|identifier| {
         let part = |name| identifier.get(name).and_then(Value::as_str);
         // A bar in the value cannot be told from the one before it.
         let value = part("value").filter(|value| !value.contains(['|', ',', '$', '\\']))?;

@@ -46,6 +46,7 @@ pub(super) fn parse(
     let mut reader = Reader {
         tokens: tokens(text)?,
         at: 0,
+        depth: 0,
         place,
     };
     let condition = reader.or()?;
@@ -95,9 +96,14 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
     Ok(found)
 }
 
+/// Brackets and negations inside each other; more are a mistake, or meant to use up the stack.
+const DEEPEST: usize = 32;
+
 struct Reader<'r> {
     tokens: Vec<Token>,
     at: usize,
+    /// How many brackets and negations are open.
+    depth: usize,
     place: &'r dyn Fn(&str) -> Result<Place, String>,
 }
 
@@ -141,11 +147,19 @@ impl Reader<'_> {
     }
 
     fn not(&mut self) -> Result<Condition, String> {
+        if self.depth == DEEPEST {
+            return Err(format!("`when`: more than {DEEPEST} levels"));
+        }
         if self.word_is("not") {
-            return Ok(Condition::Not(Box::new(self.not()?)));
+            self.depth += 1;
+            let inner = self.not()?;
+            self.depth -= 1;
+            return Ok(Condition::Not(Box::new(inner)));
         }
         if self.sign_is("(") {
+            self.depth += 1;
             let inner = self.or()?;
+            self.depth -= 1;
             return match self.sign_is(")") {
                 true => Ok(inner),
                 false => Err("`when`: a bracket is not closed".into()),

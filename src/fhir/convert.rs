@@ -15,6 +15,7 @@ use crate::hl7::Header;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::fmt;
+use twox_hash::XxHash3_128;
 
 /// The mapping files, compiled.
 #[derive(Debug)]
@@ -46,8 +47,7 @@ impl Default for Options {
     }
 }
 
-/// A bundle, and what is to be said of how it was made.
-#[derive(Debug)]
+/// A bundle, and what is to be said of how it was made. `Debug` prints no value of the message.
 pub struct Converted {
     /// JSON on one line.
     pub bundle: Vec<u8>,
@@ -57,6 +57,16 @@ pub struct Converted {
     pub ledger: Ledger,
     /// Values that are, in the order of the bundle's making; empty unless asked for.
     pub explained: Vec<Explained>,
+}
+
+impl fmt::Debug for Converted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Converted")
+            .field("structure", &self.structure)
+            .field("bytes", &self.bundle.len())
+            .field("lost", &self.ledger.lost.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// What got lost.
@@ -88,20 +98,27 @@ pub struct Explained {
     pub rows: String,
 }
 
-/// No map covers the message's structure.
+/// A message that no bundle is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotCovered {
-    /// MSH-9 as `ADT^A40`, of letters and digits only.
-    pub event: String,
+pub enum NotCovered {
+    /// No map covers its structure: MSH-9 as `ADT^A40`, of letters and digits only; empty where it names none.
+    Event(String),
+    /// It is about more than one patient.
+    Patients,
 }
 
 impl fmt::Display for NotCovered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.event.as_str() {
-            "" => f.write_str("MSH-9 names no message type, so that no FHIR map can be chosen"),
-            event => write!(
+        match self {
+            Self::Event(event) if event.is_empty() => {
+                f.write_str("MSH-9 names no message type, so that no FHIR map can be chosen")
+            }
+            Self::Event(event) => write!(
                 f,
                 "there is no FHIR map for {event}; docs/fhir.md lists what is covered"
+            ),
+            Self::Patients => f.write_str(
+                "it has more than one PID, and no bundle is made of a message about several patients",
             ),
         }
     }
@@ -148,6 +165,11 @@ impl Mapper {
         let number = self.structure(header)?;
         let structure = &self.program.messages[number];
         let message = Message::new(bytes, header, utf8);
+        // Whose a segment behind the second PID is cannot be told with certainty in every structure.
+        let patients = message.segments().filter(|segment| segment.id() == b"PID");
+        if patients.count() > 1 {
+            return Err(NotCovered::Patients);
+        }
         let (scopes, placed) = structure::group(&self.program, structure.root, &message);
         let text = |field| {
             let first = message
@@ -170,7 +192,11 @@ impl Mapper {
         let sender = format!("{}|{}", text(3), text(4));
         let timestamp = moment.and_then(|moment| moment.instant(zone));
         let about = About {
-            identity: format!("{sender}|{control_id}|{sent}"),
+            // A control ID alone may be used again for another patient; a resend has the same bytes.
+            identity: format!(
+                "{sender}|{control_id}|{sent}|{:032x}",
+                XxHash3_128::oneshot(bytes)
+            ),
             control_id: if control_id.is_empty() {
                 "unknown"
             } else {
@@ -207,7 +233,7 @@ impl Mapper {
             let plain = |c: char| c.is_ascii_alphanumeric() || c == '^' || c == '_';
             let event: String = event.chars().filter(|c| plain(*c)).take(16).collect();
             let event = event.trim_matches('^').to_owned();
-            NotCovered { event }
+            NotCovered::Event(event)
         })
     }
 }

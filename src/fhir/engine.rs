@@ -24,8 +24,7 @@ pub(super) struct Here {
     pub value: Option<Span>,
 }
 
-/// A resource that is being made.
-#[derive(Debug)]
+/// A resource that is being made. Without `Debug`: it is all values.
 pub(super) struct Resource<'p> {
     /// Its map; the first, where several add to it.
     pub block: &'p Block,
@@ -70,6 +69,8 @@ pub(super) struct Engine<'p, 'm, 'a> {
     /// How many values and references have been put in.
     pub(super) taken: usize,
     pub(super) path: Vec<&'p str>,
+    /// How many data type maps are being run inside each other.
+    depth: usize,
     pub(super) rows: Vec<Origin>,
 }
 
@@ -102,6 +103,7 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
             names: HashMap::new(),
             taken: 0,
             path: Vec::new(),
+            depth: 0,
             rows: Vec::new(),
         }
     }
@@ -320,6 +322,17 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
 
     /// What a data type map makes of a value: an element, or a reference to a resource.
     pub(super) fn block(&mut self, block: &'p Block, here: Here) -> Option<Map<String, Value>> {
+        // A map of a site may call itself.
+        if self.depth == DEEPEST {
+            return None;
+        }
+        self.depth += 1;
+        let made = self.block_inside(block, here);
+        self.depth -= 1;
+        made
+    }
+
+    fn block_inside(&mut self, block: &'p Block, here: Here) -> Option<Map<String, Value>> {
         let mark = self.mark();
         let mut content = Map::new();
         let outer = block
@@ -364,6 +377,9 @@ pub(super) fn reference(number: usize) -> Map<String, Value> {
     reference.insert("reference".into(), json!(format!("{REFERENCE}{number}")));
     reference
 }
+
+/// Data type maps inside each other: HL7's have three levels.
+const DEEPEST: usize = 16;
 
 /// Stands before a resource's number. No value of a message begins with it: control characters are not kept.
 pub(super) const REFERENCE: char = '\u{2}';

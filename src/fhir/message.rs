@@ -8,8 +8,7 @@ use crate::hl7::{Delimiters, Header, Index};
 /// HL7's null: what is there is to be deleted. FHIR's resources cannot say so, and it is read as nothing.
 const NULL: &[u8] = b"\"\"";
 
-/// A message with its index.
-#[derive(Debug)]
+/// A message with its index. Without `Debug`: it is all values.
 pub(super) struct Message<'a> {
     bytes: &'a [u8],
     index: Index<'a>,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use support::app::TestApp;
 
 fn fhir(app: &TestApp, deliver: &str) -> Bridge {
-    bridge(app, &format!("format: fhir, {deliver}"))
+    bridge(app, &format!("format: fhir-preview, {deliver}"))
 }
 
 /// A server's answer in which each entry of the request has this response.
@@ -352,7 +352,7 @@ fn check_names_file_and_line_of_what_is_wrong_in_a_map() {
     .unwrap();
     let config = folder.path().join("bridge.yaml");
     let mappings = format!(
-        "format: fhir, fhir: {{mappings: '{}'}}",
+        "format: fhir-preview, fhir: {{mappings: '{}'}}",
         folder.path().display()
     );
     std::fs::write(&config, super::config("http://127.0.0.1:1/", &mappings)).unwrap();

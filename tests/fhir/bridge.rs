@@ -32,7 +32,7 @@ fn bridge(tokens: &TokenEndpoint, folder: &tempfile::TempDir) -> Bridge {
     server().post("", &warm);
     Bridge::start(&format!(
         "listeners:\n- bind: 127.0.0.1:0\n  duplicates: {{window: off}}\n  ack: {{deadline: 60s}}\n  deliver:\n    \
-         url: {}\n    format: fhir\n    timeout: 50s\n    auth: {{oauth2: {{token_url: '{}', client_id: bridge, \
+         url: {}\n    format: fhir-preview\n    timeout: 50s\n    auth: {{oauth2: {{token_url: '{}', client_id: bridge, \
          client_secret_file: '{}'}}}}\n",
         server().base(),
         tokens.url(),

@@ -242,3 +242,38 @@ fn a_later_map_replaces_one_of_its_name() {
         "{text}"
     );
 }
+
+/// A site's file must not end the process.
+#[test]
+fn what_would_use_up_the_stack_is_refused_or_cut_off() {
+    for when in ["not ".repeat(100_000), "(".repeat(100_000)] {
+        let map = format!(
+            "ZZ1[Basic]: {{resource: Basic, rows: [{{to: a, from: ZZ1-1, when: \"{when}ZZ1-1 valued\"}}]}}"
+        );
+        let files = [
+            ("messages/X.yaml", MESSAGE),
+            ("segments/ZZ1.yaml", map.as_str()),
+        ];
+        let errors = Mapper::new(&files).expect_err("it is too deep");
+        let text = errors.iter().map(ToString::to_string).collect::<String>();
+        assert!(
+            text.contains("segments/ZZ1.yaml:1") && text.contains("32 levels"),
+            "{text}"
+        );
+    }
+    let map = "ZZ1[Basic]: {resource: Basic, rows: [{to: a, from: ZZ1-1}, {to: b, from: ZZ1-1, as: 'ZA[Pair]'}]}";
+    let itself = "ZA[Pair]: {rows: [{to: a, from: ZA.1}, {to: b, from: ZA.1, as: 'ZA[Pair]'}]}";
+    let mapper = Mapper::new(&[
+        ("messages/X.yaml", MESSAGE),
+        ("segments/ZZ1.yaml", map),
+        ("datatypes/ZA.yaml", itself),
+    ]);
+    let message = b"MSH|^~\\&|A|B|||20260101||XXX^X01|1|P|2.5\rZZ1|x\r";
+    let Payload::V2(header) = peek(message) else {
+        panic!("no header")
+    };
+    if let Ok(mapper) = mapper {
+        let made = mapper.convert(message, &header, true, &Options::default());
+        assert!(made.is_ok(), "a map that calls itself ends");
+    }
+}

@@ -25,6 +25,59 @@ fn convert_with(message: &str, options: Options) -> Converted {
     converted.unwrap()
 }
 
+/// Whose a segment is must be certain.
+#[test]
+fn of_a_message_about_two_patients_no_bundle_is_made() {
+    let message = "MSH|^~\\&|A|B|||20260101101500||ORU^R01|1|P|2.5\rPID|1||1^^^H^MR||ONE^A\rOBR|1|||K\r\
+                   PID|2||2^^^H^MR||TWO^B\rOBR|1|||K\r";
+    let Payload::V2(header) = peek(message.as_bytes()) else {
+        panic!("no header")
+    };
+    let made = mapper().convert(message.as_bytes(), &header, true, &Options::default());
+    assert_eq!(made.unwrap_err(), super::NotCovered::Patients);
+}
+
+/// An insurance number is a family's, and a social security number is made up where it is not known.
+#[test]
+fn a_patient_is_not_asked_for_by_what_others_have_too() {
+    for pid in [
+        "PID|1||77^^^AETNA^MB~1^^^H^MR||ONE^A",
+        "PID|1||999999999^^^SSA^SS||ONE^A",
+        "PID|1||||ONE^A||||||||||||||999999999",
+    ] {
+        let message = format!("MSH|^~\\&|A|B|||20260101101500||ADT^A08|1|P|2.5\n{pid}\n");
+        let bundle = Bundle::of(&message);
+        let patient = bundle
+            .entries()
+            .iter()
+            .find(|entry| entry["resource"]["resourceType"] == "Patient");
+        let url = patient.unwrap()["request"]["url"].as_str().unwrap();
+        assert!(url.starts_with("Patient/"), "{pid}: {url}");
+    }
+}
+
+/// A counter of control IDs may begin anew; a resend has the same bytes.
+#[test]
+fn two_messages_with_one_control_id_share_no_resource() {
+    let message = |value: &str| {
+        format!(
+            "MSH|^~\\&|A|B|||||ORU^R01|1|P|2.5\nPID|1||{value}^^^H^MR\nOBR|1|||K\nOBX|1|NM|K||{value}\n"
+        )
+    };
+    let ids = |value: &str| -> std::collections::BTreeSet<String> {
+        let bundle = Bundle::of(&message(value));
+        let entries = bundle.entries().iter();
+        let reports = entries.filter(|entry| {
+            let kind = entry["resource"]["resourceType"].as_str();
+            matches!(kind, Some("Observation" | "DiagnosticReport"))
+        });
+        reports.map(|entry| entry["fullUrl"].to_string()).collect()
+    };
+    assert_eq!(ids("4").len(), 2);
+    assert_eq!(ids("4"), ids("4"));
+    assert!(ids("4").is_disjoint(&ids("9")));
+}
+
 fn ledger(message: &str) -> Vec<(String, Option<super::Refused>)> {
     let options = Options {
         ledger: true,

@@ -273,6 +273,9 @@ pub struct ConvertArgs {
         allow_hyphen_values = true
     )]
     pub zone: String,
+    /// With --to fhir: a directory of maps of your own, as deliver.fhir.mappings
+    #[arg(long, value_name = "DIR")]
+    pub mappings: Option<PathBuf>,
     /// With --to fhir: print the element that each value went to and the rows that took it, instead of the bundle
     #[arg(long)]
     pub explain: bool,

@@ -20,6 +20,7 @@ pub mod chunked;
 mod entries;
 pub mod health;
 pub mod local;
+pub mod maps;
 pub mod outcome;
 pub mod remote;
 pub mod request;
@@ -27,7 +28,8 @@ pub mod response;
 pub mod retry;
 mod token;
 
-pub use bundles::{BadMaps, Bundles};
+pub use bundles::Bundles;
+pub use maps::BadMaps;
 pub use outcome::{Answer, Failure, Outcome, Own, Rejection};
 pub use request::Route;
 pub use retry::{App, Delivery, Exchange, Space, Unready, in_time};

@@ -1,10 +1,11 @@
 //! Attempts until a message is settled or its deadline comes.
 
 use super::answer::{self, Asked};
-use super::bundles::{self, BadMaps, Bundles};
+use super::bundles::{self, Bundles};
 use super::entries::Question;
 use super::health::Health;
 use super::local::{self, Body, Bounds};
+use super::maps::BadMaps;
 use super::outcome::{Failure, Outcome};
 use super::remote;
 use super::request::{Route, authorize};

@@ -1,6 +1,7 @@
 //! `convert --to fhir`.
 
 use super::{Converter, refused};
+use crate::deliver::maps::{self, BadMaps};
 use crate::envelope::Head;
 use crate::fhir::{Converted, Mapper, Options};
 use crate::hl7::charset::as_text;
@@ -9,6 +10,7 @@ use crate::inbound::frame::Frame;
 use crate::telemetry::labels::Refusal;
 use serde_json::Value;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::OnceLock;
 
 /// XML and CDA have no rows.
@@ -21,10 +23,14 @@ pub(super) struct Fhir {
 }
 
 impl Fhir {
-    pub(super) fn new(options: Options) -> anyhow::Result<Self> {
-        let mapper = Mapper::embedded().map_err(|errors| {
-            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            anyhow::anyhow!("the mapping files: {}", errors.join("\n"))
+    /// With the program's maps, and those of a directory over them.
+    pub(super) fn new(options: Options, own: Option<&Path>) -> anyhow::Result<Self> {
+        let mapper = maps::compile(own).map_err(|error| match error {
+            BadMaps::Maps(errors) => {
+                let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                anyhow::anyhow!("the mapping files:\n{}", errors.join("\n"))
+            }
+            other => other.into(),
         })?;
         Ok(Self { mapper, options })
     }

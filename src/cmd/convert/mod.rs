@@ -57,12 +57,15 @@ pub fn main(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(USAGE));
     };
     let fhir = match args.to {
-        Target::Fhir => Some(Fhir::new(Options {
-            kind: args.bundle_type,
-            zone,
-            explain: args.explain,
-            ledger: args.ledger,
-        })?),
+        Target::Fhir => {
+            let options = Options {
+                kind: args.bundle_type,
+                zone,
+                explain: args.explain,
+                ledger: args.ledger,
+            };
+            Some(Fhir::new(options, args.mappings.as_deref())?)
+        }
         _ => None,
     };
     let mut converter = Converter {

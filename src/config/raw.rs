@@ -168,7 +168,8 @@ pub struct Deliver {
     /// An unused connection to the app is closed after this. Should be shorter than the app's own
     /// keep-alive timeout.
     pub idle_timeout: Period,
-    /// Largest response body that is read, 1KiB to 1GiB.
+    /// Largest response body that is read, 1KiB to 1GiB. For format `fhir` the bundle's own size and 2KiB for each of its entries are
+    /// added.
     pub max_response_bytes: ByteSize,
     /// Waits between attempts to deliver one message.
     pub retry: Retry,

@@ -18,6 +18,7 @@ use crate::hl7::{encoding, own_ack};
 use crate::mllp::wrap;
 use crate::telemetry::labels::Attempt;
 use crate::xml::{self, Flaw};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// What an answer is judged against.
@@ -32,7 +33,7 @@ pub struct Asked<'a> {
 /// The outcome of one answer. An [`Outcome::Unavailable`] is for the caller to try again.
 pub fn judge(response: &Response, body: &[u8], row: Row, asked: Asked<'_>) -> Outcome {
     let like_json = begins_with(body, b"{");
-    let json = match response.content {
+    let json: Option<Value> = match response.content {
         Content::Json => parse(body),
         Content::Other if like_json => parse(body),
         Content::Hl7 | Content::Other => None,
@@ -87,7 +88,7 @@ pub fn judge(response: &Response, body: &[u8], row: Row, asked: Asked<'_>) -> Ou
 }
 
 /// JSON, with the byte order mark that some writers put before it.
-pub(super) fn parse(body: &[u8]) -> Option<Value> {
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let begin = body.iter().position(|byte| *byte > b' ')?;
     serde_json::from_slice(&body[begin..]).ok()

@@ -7,11 +7,39 @@ use crate::envelope::{Head, Source};
 use crate::fhir::{Converted, Mapper, NotCovered, Options};
 use crate::hl7::ack::Fault;
 use crate::telemetry::labels::Refusal;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// A bundle is a tree while it is made, of some 8 KiB for each segment, on the thread that carries all messages.
 const MOST_SEGMENTS: usize = 4096;
 /// What is made of repetitions is compared with what was made before.
 const MOST_REPETITIONS: usize = 2048;
+
+/// What a server says of each entry, in the words of the most talkative: a location, a version, an OperationOutcome.
+const ANSWER: usize = 2048;
+
+/// A bundle as it is sent.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// JSON on one line.
+    pub json: Vec<u8>,
+    /// How many entries it has.
+    pub entries: usize,
+}
+
+/// An array's length.
+#[derive(Deserialize)]
+struct Entries {
+    #[serde(default)]
+    entry: Vec<IgnoredAny>,
+}
+
+/// The longest answer to a bundle that is read: one that says what became of each entry, and repeats what was sent. A bundle that is
+/// stored is acknowledged, however many entries it has.
+pub(super) fn most_of_answer(configured: usize, bundle: usize, entries: usize) -> usize {
+    let each = entries.saturating_mul(ANSWER);
+    configured.saturating_add(bundle).saturating_add(each)
+}
 
 /// One listener's maps, ready for its messages.
 #[derive(Debug)]
@@ -55,9 +83,11 @@ impl Bundles {
     }
 
     /// The bundle of a message: the same bytes for the same message.
-    pub(super) fn write(&self, source: &Source<'_>) -> Result<Vec<u8>, NotCovered> {
-        let converted = self.convert(source, &self.options)?;
-        Ok(converted.bundle)
+    pub(super) fn write(&self, source: &Source<'_>) -> Result<Written, NotCovered> {
+        let json = self.convert(source, &self.options)?.bundle;
+        let Entries { entry } = serde_json::from_slice(&json).unwrap_or(Entries { entry: vec![] });
+        let entries = entry.len();
+        Ok(Written { json, entries })
     }
 
     /// The bundle once more, and which place of the message made which element of it.

@@ -1,13 +1,13 @@
 //! What a FHIR server's answer means.
 //!
-//! | answer | means |
+//! | asked for | a yes is |
 //! | --- | --- |
-//! | a Bundle on a 2xx | each entry has a status of its own, and all of them must be a yes |
-//! | an OperationOutcome with an error on a 2xx | no |
-//! | the answer to a FHIR message on a 2xx | as its MessageHeader has it |
-//! | anything on another status | as for any app: [`super::answer`] |
+//! | a transaction, a batch | a Bundle of the type that answers it on a 2xx, with an entry for each that was sent, each of them a yes |
+//! | a FHIR message | a 2xx with nothing, or what says so: a MessageHeader, an OperationOutcome without an error |
+//! | a collection | a 2xx without an error in it |
 //!
-//! What a server finds fault with is an element of the bundle; the sender is told the field that it was made of, where that is known.
+//! Anything on another status means what it means for any app: [`super::answer`]. What a server finds fault with is an element of the
+//! bundle; the sender is told the field that it was made of, where that is known.
 
 use super::answer::{self, Asked};
 use super::blame::{Blame, Places};
@@ -18,8 +18,8 @@ use crate::config::{self, BundleType, StatusTable, Verdict};
 use crate::envelope::Source;
 use crate::hl7::ack::Fault;
 use crate::telemetry::labels::Attempt;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// For a no that has no status of its own.
@@ -39,6 +39,8 @@ pub(super) struct Question<'q> {
     pub asked: Asked<'q>,
     pub source: &'q Source<'q>,
     pub bundle: &'q [u8],
+    /// How many entries it has.
+    pub entries: usize,
 }
 
 /// A no, and what it is about.
@@ -48,10 +50,64 @@ struct No {
     blame: Blame,
 }
 
+/// The answer to a transaction or a batch: what became of each entry. The resources, which some servers repeat, are passed over.
 #[derive(Deserialize)]
-struct Entries {
+struct Answers {
+    #[serde(rename = "resourceType")]
+    resource_type: String,
+    #[serde(rename = "type", default)]
+    kind: String,
     #[serde(default)]
-    entry: Vec<IgnoredAny>,
+    entry: Vec<Answered>,
+    #[serde(default)]
+    issue: Errors,
+}
+
+#[derive(Deserialize)]
+struct Answered {
+    response: Option<EntryResponse>,
+}
+
+/// `Bundle.entry.response`
+#[derive(Deserialize)]
+struct EntryResponse {
+    #[serde(default)]
+    status: String,
+    outcome: Option<OperationOutcome>,
+}
+
+#[derive(Deserialize)]
+struct OperationOutcome {
+    #[serde(default)]
+    issue: Errors,
+}
+
+/// The issues of an OperationOutcome that are errors. A server may say of each of thousands of entries that it went well.
+#[derive(Default)]
+struct Errors(Vec<Value>);
+
+impl<'de> Deserialize<'de> for Errors {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Issues;
+        impl<'de> Visitor<'de> for Issues {
+            type Value = Errors;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a list of issues")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut issues: A) -> Result<Errors, A::Error> {
+                let mut errors = Vec::new();
+                while let Some(issue) = issues.next_element::<Value>()? {
+                    if is_error(&issue) {
+                        errors.push(issue);
+                    }
+                }
+                Ok(Errors(errors))
+            }
+        }
+        deserializer.deserialize_seq(Issues)
+    }
 }
 
 impl Bundles {
@@ -66,7 +122,7 @@ impl Bundles {
         if row.verdict != Verdict::Accept {
             return match answer::judge(response, body, row, question.asked) {
                 Outcome::Rejected(mut rejection) => {
-                    let json = answer::parse(body).unwrap_or_default();
+                    let json: Value = answer::parse(body).unwrap_or_default();
                     let blames = issues(&json).map(|issue| Blame::of(issue, None));
                     self.locate(&mut rejection.faults, blames, question);
                     Outcome::Rejected(rejection)
@@ -76,7 +132,11 @@ impl Bundles {
         }
         let nos = match self.nos(response, body, question) {
             Ok(nos) => nos,
-            Err(text) => return answer::app_fault(text, response.status),
+            Err(what) => {
+                let status = response.status;
+                let text = format!("the FHIR server answered HTTP {status} {what}");
+                return answer::app_fault(&text, status);
+            }
         };
         let Some(worst) = worst(&nos) else {
             return Outcome::Accepted(Answer::default());
@@ -111,49 +171,14 @@ impl Bundles {
         question: &Question<'_>,
     ) -> Result<Vec<No>, &'static str> {
         if response.cut {
-            return Err("the FHIR server's answer is larger than max_response_bytes");
+            return Err("with more than is read of an answer");
         }
-        let json = answer::parse(body);
-        let is_batch = self.options.kind == BundleType::Batch;
-        let Some(json) = json else {
-            // A transaction is done as a whole, and its status says so. Of a batch only its entries do.
-            return match is_batch {
-                true => Err(
-                    "the FHIR server's answer to a batch does not say what became of its entries",
-                ),
-                false if body.trim_ascii_start().starts_with(b"{") => {
-                    Err("the FHIR server's answer begins like JSON and cannot be read")
-                }
-                false => Ok(Vec::new()),
-            };
-        };
-        let kind = json.get("resourceType").and_then(Value::as_str);
-        let entries = json.get("entry").and_then(Value::as_array);
-        let entries = entries.map(Vec::as_slice).unwrap_or_default();
-        if is_batch {
-            let sent = serde_json::from_slice(question.bundle);
-            let sent = sent.map_or(0, |Entries { entry }| entry.len());
-            if kind != Some("Bundle") || entries.len() != sent {
-                return Err(
-                    "the FHIR server's answer to a batch does not have an entry for each of its entries",
-                );
-            }
+        match self.options.kind {
+            BundleType::Transaction => of_each(body, "transaction-response", question),
+            BundleType::Batch => of_each(body, "batch-response", question),
+            BundleType::Message => of_message(body),
+            BundleType::Collection => of_collection(body, question.table),
         }
-        let mut nos = Vec::new();
-        if kind == Some("OperationOutcome") {
-            push_errors(&json, ERROR, None, &mut nos);
-        }
-        if kind == Some("Bundle") {
-            message_response(entries, &mut nos);
-            for (at, entry) in entries.iter().enumerate() {
-                if let Some(response) = entry.get("response") {
-                    entry_response(response, at, question.table, &mut nos);
-                } else if is_batch {
-                    nos.push(No::of_entry(at, "no status", ERROR));
-                }
-            }
-        }
-        Ok(nos)
     }
 
     /// Says where in the message the faults are.
@@ -196,36 +221,122 @@ impl No {
     }
 }
 
+/// Of the entries of a transaction or a batch. A status alone is not believed: a proxy's page and a server that has stored half of it
+/// have a 200 as well.
+fn of_each(body: &[u8], kind: &str, question: &Question<'_>) -> Result<Vec<No>, &'static str> {
+    if body.trim_ascii().is_empty() {
+        return Err("and did not say what became of the bundle's entries");
+    }
+    let answers: Answers = answer::parse(body).ok_or("with what is not a FHIR resource")?;
+    let mut nos = Vec::new();
+    match answers.resource_type.as_str() {
+        "OperationOutcome" => push_errors(answers.issue.0.iter(), ERROR, None, &mut nos),
+        "Bundle" if answers.kind == kind && answers.entry.len() == question.entries => {
+            for (at, entry) in answers.entry.iter().enumerate() {
+                match &entry.response {
+                    Some(response) => entry_response(response, at, question.table, &mut nos),
+                    None => nos.push(No::of_entry(at, "no status", ERROR)),
+                }
+            }
+            return Ok(nos);
+        }
+        "Bundle" if answers.kind == kind => {
+            return Err("and did not say what became of each of the bundle's entries");
+        }
+        _ => {}
+    }
+    // An OperationOutcome without an error says nothing of entries either.
+    match nos.is_empty() {
+        true => Err("with a resource that does not answer the bundle"),
+        false => Ok(nos),
+    }
+}
+
+/// Of a FHIR message. A server that has no answer to it may answer nothing.
+fn of_message(body: &[u8]) -> Result<Vec<No>, &'static str> {
+    if body.trim_ascii().is_empty() {
+        return Ok(Vec::new());
+    }
+    let json: Value = answer::parse(body).ok_or("with what is not a FHIR resource")?;
+    let mut nos = Vec::new();
+    match resource_type(&json) {
+        Some("OperationOutcome") => push_errors(errors(&json), ERROR, None, &mut nos),
+        Some("Bundle") => message_response(entries(&json), &mut nos)?,
+        _ => return Err("with a resource that does not answer the message"),
+    }
+    Ok(nos)
+}
+
+/// Of a collection, for which FHIR has no answer.
+fn of_collection(body: &[u8], table: &StatusTable) -> Result<Vec<No>, &'static str> {
+    let Some(json): Option<Value> = answer::parse(body) else {
+        return match body.trim_ascii_start().starts_with(b"{") {
+            true => Err("with what begins like JSON and cannot be read"),
+            false => Ok(Vec::new()),
+        };
+    };
+    let mut nos = Vec::new();
+    match resource_type(&json) {
+        Some("OperationOutcome") => push_errors(errors(&json), ERROR, None, &mut nos),
+        Some("Bundle") => {
+            for (at, entry) in entries(&json).iter().enumerate() {
+                let response = entry.get("response").map(EntryResponse::deserialize);
+                if let Some(response) = response {
+                    let response = response.map_err(|_| "with an entry that cannot be read")?;
+                    entry_response(&response, at, table, &mut nos);
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(nos)
+}
+
+fn resource_type(resource: &Value) -> Option<&str> {
+    resource.get("resourceType").and_then(Value::as_str)
+}
+
+fn entries(bundle: &Value) -> &[Value] {
+    let entries = bundle.get("entry").and_then(Value::as_array);
+    entries.map(Vec::as_slice).unwrap_or_default()
+}
+
 fn issues(outcome: &Value) -> impl Iterator<Item = &Value> {
     let all = outcome.get("issue").and_then(Value::as_array);
     all.into_iter().flatten()
 }
 
-/// The issues of an OperationOutcome that are errors.
-fn push_errors(outcome: &Value, row: config::Answer, entry: Option<usize>, nos: &mut Vec<No>) {
-    let is_error = |issue: &&Value| {
-        let severity = issue.get("severity").and_then(Value::as_str);
-        matches!(severity, Some("error" | "fatal"))
-    };
-    nos.extend(issues(outcome).filter(is_error).map(|issue| No {
+fn errors(outcome: &Value) -> impl Iterator<Item = &Value> {
+    issues(outcome).filter(|issue| is_error(issue))
+}
+
+fn is_error(issue: &Value) -> bool {
+    let severity = issue.get("severity").and_then(Value::as_str);
+    matches!(severity, Some("error" | "fatal"))
+}
+
+fn push_errors<'i>(
+    errors: impl Iterator<Item = &'i Value>,
+    row: config::Answer,
+    entry: Option<usize>,
+    nos: &mut Vec<No>,
+) {
+    nos.extend(errors.map(|issue| No {
         row,
         fault: answer::from_issue(issue, row.condition),
         blame: Blame::of(issue, entry),
     }));
 }
 
-/// `Bundle.entry.response`
-fn entry_response(response: &Value, at: usize, table: &StatusTable, nos: &mut Vec<No>) {
+fn entry_response(response: &EntryResponse, at: usize, table: &StatusTable, nos: &mut Vec<No>) {
     let before = nos.len();
-    let text = response
-        .get("status")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let status = text.get(..3).and_then(|status| status.parse::<u16>().ok());
+    let status = response.status.get(..3);
+    let status = status.and_then(|status| status.parse::<u16>().ok());
     let row = status.map_or(ERROR, |status| table.get(status));
     let said_yes = row.verdict == Verdict::Accept;
-    if let Some(outcome) = response.get("outcome") {
-        push_errors(outcome, if said_yes { ERROR } else { row }, Some(at), nos);
+    if let Some(OperationOutcome { issue }) = &response.outcome {
+        let row = if said_yes { ERROR } else { row };
+        push_errors(issue.0.iter(), row, Some(at), nos);
     }
     if !said_yes && nos.len() == before {
         let status = status.map_or("no status".to_owned(), |status| format!("HTTP {status}"));
@@ -234,27 +345,21 @@ fn entry_response(response: &Value, at: usize, table: &StatusTable, nos: &mut Ve
 }
 
 /// `MessageHeader.response`, in what answers a FHIR message.
-fn message_response(entries: &[Value], nos: &mut Vec<No>) {
-    let resource = entries.first().and_then(|entry| entry.get("resource"));
-    let header = resource.filter(|resource| {
-        resource.get("resourceType").and_then(Value::as_str) == Some("MessageHeader")
-    });
-    let code = header
-        .and_then(|header| header.pointer("/response/code"))
-        .and_then(Value::as_str);
-    let row = match code {
+fn message_response(entries: &[Value], nos: &mut Vec<No>) -> Result<(), &'static str> {
+    let resources = || entries.iter().filter_map(|entry| entry.get("resource"));
+    let header = resources()
+        .next()
+        .filter(|resource| resource_type(resource) == Some("MessageHeader"));
+    let code = header.and_then(|header| header.pointer("/response/code"));
+    let row = match code.and_then(Value::as_str) {
+        Some("ok") => return Ok(()),
         Some("transient-error") => UNAVAILABLE,
         Some("fatal-error") => ERROR,
-        _ => return,
+        _ => return Err("with a Bundle that does not say whether the message was processed"),
     };
     let before = nos.len();
-    for entry in entries {
-        let resource = entry.get("resource");
-        if let Some(outcome) = resource.filter(|resource| {
-            resource.get("resourceType").and_then(Value::as_str) == Some("OperationOutcome")
-        }) {
-            push_errors(outcome, row, None, nos);
-        }
+    for outcome in resources().filter(|one| resource_type(one) == Some("OperationOutcome")) {
+        push_errors(errors(outcome), row, None, nos);
     }
     if nos.len() == before {
         nos.push(No {
@@ -263,6 +368,7 @@ fn message_response(entries: &[Value], nos: &mut Vec<No>) {
             blame: Blame::default(),
         });
     }
+    Ok(())
 }
 
 /// What cannot be mended by another attempt wins.

@@ -76,7 +76,8 @@ impl App {
         };
         let bundles = delivery.fhir.as_ref().map(Bundles::load).transpose()?;
         let auth = delivery.auth.as_ref();
-        let tokens = auth.map(|auth| Tokens::new(auth, client)).transpose()?;
+        let tokens = auth.map(|auth| Tokens::new(auth, delivery.timeout, client));
+        let tokens = tokens.transpose()?;
         Ok(Self {
             route,
             health,
@@ -119,16 +120,17 @@ impl App {
         response: &[u8],
         asked: Asked<'_>,
         exchange: &Exchange<'_>,
-        body: &Body<'_, '_>,
+        request: Request<'_, '_>,
     ) -> Outcome {
         let table = &self.route.delivery.status;
-        match (&self.bundles, body) {
+        match (&self.bundles, request.body) {
             (Some(bundles), Body::Whole(bundle)) => {
                 let question = Question {
                     table,
                     asked,
                     source: &exchange.source,
                     bundle,
+                    entries: request.entries,
                 };
                 bundles.judge(answer, response, &question)
             }
@@ -162,6 +164,15 @@ pub struct Exchange<'e> {
     pub drain: &'e Drain,
     /// Counts attempts.
     pub metrics: &'e ListenerMetrics,
+}
+
+/// One message's request, the same with each attempt but for its token.
+#[derive(Debug, Clone, Copy)]
+struct Request<'r, 'm> {
+    head: &'r [u8],
+    body: &'r Body<'r, 'm>,
+    /// Of the bundle, where it is one.
+    entries: usize,
 }
 
 /// Buffers of one delivery, all empty.
@@ -208,11 +219,13 @@ impl Delivery {
             body,
             response,
         } = space;
+        let mut entries = 0;
         let (body, length) = match (&app.bundles, app.route.shape()) {
             (Some(bundles), _) => match bundles.write(&exchange.source) {
                 Err(why) => return bundles::not_covered(&why),
                 Ok(bundle) => {
-                    *body = bundle;
+                    *body = bundle.json;
+                    entries = bundle.entries;
                     (Body::Whole(body), body.len() as u64)
                 }
             },
@@ -247,7 +260,12 @@ impl Delivery {
             let (result, token) = match shown.await {
                 Err(reason) => (Err(reason), None),
                 Ok(token) => {
-                    let answer = self.attempt(app, exchange, head, &body, alarm, response, started);
+                    let request = Request {
+                        head,
+                        body: &body,
+                        entries,
+                    };
+                    let answer = self.attempt(app, exchange, request, alarm, response, started);
                     (answer.await, token)
                 }
             };
@@ -266,10 +284,17 @@ impl Delivery {
                     exchange.metrics.retries.inc();
                     continue;
                 }
-                Ok(answer) => match app.judge(&answer, response, asked, exchange, &body) {
-                    Outcome::Unavailable(failure) => (failure, answer.retry_after),
-                    settled => return settled,
-                },
+                Ok(answer) => {
+                    let request = Request {
+                        head,
+                        body: &body,
+                        entries,
+                    };
+                    match app.judge(&answer, response, asked, exchange, request) {
+                        Outcome::Unavailable(failure) => (failure, answer.retry_after),
+                        settled => return settled,
+                    }
+                }
                 Err(reason) => (unreached(reason), None),
             };
             exchange.metrics.attempts_failed.of(failure.reason).inc();
@@ -292,37 +317,39 @@ impl Delivery {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "private; one attempt's parts")]
     async fn attempt(
         &mut self,
         app: &App,
         exchange: &Exchange<'_>,
-        head: &[u8],
-        body: &Body<'_, '_>,
+        request: Request<'_, '_>,
         alarm: &mut Alarm,
         response: &mut Vec<u8>,
         now: Instant,
     ) -> Result<Response, Attempt> {
         let delivery = &app.route.delivery;
         let deadline = exchange.deadline.min(now + delivery.timeout);
+        let Request {
+            head,
+            body,
+            entries,
+        } = request;
+        let max_response = match (&app.bundles, body) {
+            (Some(_), Body::Whole(bundle)) => {
+                bundles::most_of_answer(delivery.max_response_bytes, bundle.len(), entries)
+            }
+            _ => delivery.max_response_bytes,
+        };
         if let (Some(client), Body::Whole(body)) = (&app.remote, body) {
             let body = body.to_vec();
             return client
-                .exchange(
-                    &delivery.url,
-                    head,
-                    body,
-                    deadline,
-                    delivery.max_response_bytes,
-                    response,
-                )
+                .exchange(&delivery.url, head, body, deadline, max_response, response)
                 .await;
         }
         let bounds = Bounds {
             connect: delivery.connect_timeout,
             deadline,
             idle: delivery.idle_timeout,
-            max_response: delivery.max_response_bytes,
+            max_response,
         };
         self.connection
             .exchange(&delivery.url, head, body, bounds, alarm, response)

@@ -32,8 +32,17 @@ const LONGEST: usize = 64 * 1024;
 pub(super) struct Tokens {
     from: From,
     /// Whoever asks while another does waits for the same answer.
-    kept: Mutex<Option<Kept>>,
+    state: Mutex<State>,
+    /// Longest time for one request to a token endpoint.
+    timeout: Duration,
     log: Throttle,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    kept: Option<Kept>,
+    /// When there was none to be had.
+    failed: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -58,9 +67,10 @@ struct Granted {
 }
 
 impl Tokens {
-    /// The client is used for a token endpoint.
+    /// The client is used for a token endpoint, and a request there takes no longer than the timeout.
     pub(super) fn new<E>(
         auth: &Auth,
+        timeout: Duration,
         client: impl FnOnce() -> Result<Client, E>,
     ) -> Result<Self, E> {
         let from = match auth {
@@ -69,7 +79,8 @@ impl Tokens {
         };
         Ok(Self {
             from,
-            kept: Mutex::default(),
+            state: Mutex::default(),
+            timeout,
             log: Throttle::default(),
         })
     }
@@ -83,22 +94,32 @@ impl Tokens {
         refused: Option<&Secret>,
         deadline: Instant,
     ) -> Result<Secret, Attempt> {
-        let work = async {
-            let mut kept = self.kept.lock().await;
-            if let Some(Kept { token, until }) = &*kept
-                && Instant::now() < *until
-                && refused != Some(token)
-            {
-                return Ok(token.clone());
+        let began = Instant::now();
+        let state = tokio::time::timeout_at(deadline, self.state.lock());
+        let mut state = state.await.map_err(|_| Attempt::Token)?;
+        if let Some(Kept { token, until }) = &state.kept
+            && Instant::now() < *until
+            && refused != Some(token)
+        {
+            return Ok(token.clone());
+        }
+        // Who has waited for somebody else's failure has failed as well: an endpoint that hangs is not asked by one connection
+        // after another, each waiting for all before it.
+        if state.failed.is_some_and(|failed| began <= failed) {
+            return Err(Attempt::Token);
+        }
+        state.kept = None;
+        match self.ask(deadline.min(Instant::now() + self.timeout)).await {
+            Ok(new) => {
+                let token = new.token.clone();
+                state.kept = Some(new);
+                Ok(token)
             }
-            *kept = None;
-            let new = self.ask(deadline).await?;
-            let token = new.token.clone();
-            *kept = Some(new);
-            Ok(token)
-        };
-        let result = tokio::time::timeout_at(deadline, work).await;
-        result.unwrap_or(Err(Attempt::Token))
+            Err(reason) => {
+                state.failed = Some(Instant::now());
+                Err(reason)
+            }
+        }
     }
 
     async fn ask(&self, deadline: Instant) -> Result<Kept, Attempt> {

@@ -137,6 +137,35 @@ fn a_token_that_has_expired_is_not_shown_and_an_endpoint_that_is_down_is_waited_
     );
 }
 
+/// Nobody waits for it longer than for an app, and no connection for the requests of others.
+#[test]
+fn an_endpoint_that_hangs_is_given_up_by_all_connections_at_once_and_asked_again() {
+    let folder = TempDir::new().unwrap();
+    let endpoint = TokenEndpoint::start("bridge", SECRET, HOUR);
+    endpoint.hang(2);
+    let app = TestApp::start();
+    let yaml = oauth(&app, &endpoint, &folder.path().join("secret"));
+    let bridge =
+        Bridge::start(&yaml.replace("auth:", "connect_timeout: 700ms, timeout: 700ms, auth:"));
+    let started = Instant::now();
+    let ids: Vec<String> = (1..=6).map(|at| format!("MSG{at}")).collect();
+    let mut peers: Vec<RawPeer> = ids
+        .iter()
+        .map(|_| RawPeer::connect(bridge.address()))
+        .collect();
+    for (peer, id) in peers.iter_mut().zip(&ids) {
+        peer.send(frame(messages::adt(id)));
+    }
+    for (peer, id) in peers.iter_mut().zip(&ids) {
+        peer.ack().expect("AA", id);
+    }
+    let took = started.elapsed();
+    assert_eq!(endpoint.requests(), 3, "after {took:?}");
+    assert!(took < 8 * SECOND, "ack.deadline is 10 s: {took:?}");
+    let line = bridge.wait_for_log("there is no token to show to the application");
+    assert!(line.text_field("reason").unwrap().ends_with("timeout"));
+}
+
 #[test]
 fn a_client_that_the_endpoint_does_not_know_gets_no_message_through() {
     let folder = TempDir::new().unwrap();

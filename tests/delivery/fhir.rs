@@ -5,6 +5,39 @@ use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use support::app::TestApp;
 
+/// A server that stores what comes.
+fn server() -> TestApp {
+    let app = TestApp::start();
+    app.respond(stored);
+    app
+}
+
+fn stored(request: &Recorded) -> Reply {
+    match request.json()["type"].as_str().unwrap() {
+        kind @ ("transaction" | "batch") => answer(
+            request,
+            &format!("{kind}-response"),
+            |_| json!({"status": "201 Created", "outcome": outcome("information", "")}),
+        ),
+        "message" => processed("ok"),
+        _ => Reply::ok(),
+    }
+}
+
+/// What answers a FHIR message.
+fn processed(code: &str) -> Reply {
+    let header =
+        json!({"resourceType": "MessageHeader", "response": {"identifier": "1", "code": code}});
+    Reply::ok().json(
+        &json!({"resourceType": "Bundle", "type": "message", "entry": [{"resource": header}]}),
+    )
+}
+
+/// Answers everything so from now on.
+fn always(app: &TestApp, reply: Reply) {
+    app.respond(move |_| reply.clone());
+}
+
 fn fhir(app: &TestApp, deliver: &str) -> Bridge {
     bridge(app, &format!("format: fhir-preview, {deliver}"))
 }
@@ -33,8 +66,7 @@ fn types(bundle: &Value) -> Vec<&str> {
 #[test]
 fn a_message_becomes_a_bundle_and_the_same_message_the_same_bytes() {
     for kind in ["transaction", "batch", "collection", "message"] {
-        let app = TestApp::start();
-        app.respond(|request| answer(request, "batch-response", |_| json!({"status": "201"})));
+        let app = server();
         let bridge = fhir(&app, &format!("fhir: {{bundle: {kind}}}"));
         RawPeer::connect(bridge.address())
             .exchange(messages::adt("MSG1"))
@@ -51,7 +83,7 @@ fn a_message_becomes_a_bundle_and_the_same_message_the_same_bytes() {
         assert_eq!(bundle["type"], kind);
         assert!(types(&bundle).contains(&"Patient"), "{bundle}");
 
-        let app = TestApp::start();
+        let app = server();
         let replies = [503, 429].map(|status| Reply::status(status).header("Retry-After", "0"));
         app.script(replies);
         let bridge = fhir(&app, &format!("fhir: {{bundle: {kind}}}"));
@@ -65,7 +97,7 @@ fn a_message_becomes_a_bundle_and_the_same_message_the_same_bytes() {
 
 #[test]
 fn times_without_a_zone_are_in_the_one_that_is_configured() {
-    let app = TestApp::start();
+    let app = server();
     let bridge = fhir(&app, "fhir: {zone: '+05:30'}");
     RawPeer::connect(bridge.address()).exchange(messages::oru("MSG1"));
     let timestamp = app.last().json()["timestamp"].clone();
@@ -77,7 +109,7 @@ fn times_without_a_zone_are_in_the_one_that_is_configured() {
 
 #[test]
 fn a_message_without_maps_is_refused_and_never_delivered() {
-    let app = TestApp::start();
+    let app = server();
     let bridge = fhir(&app, "");
     let mut peer = RawPeer::connect(bridge.address());
     let uncovered = messages::adt("MSG1").replace("ADT^A01^ADT_A01", "ADT^A99^ADT_A99");
@@ -106,7 +138,7 @@ fn a_message_without_maps_is_refused_and_never_delivered() {
 
 #[test]
 fn every_entry_of_a_batch_has_to_be_a_yes() {
-    let app = TestApp::start();
+    let app = server();
     let bridge = fhir(&app, "fhir: {bundle: batch}");
     let mut peer = RawPeer::connect(bridge.address());
 
@@ -176,7 +208,7 @@ fn every_entry_of_a_batch_has_to_be_a_yes() {
 
 #[test]
 fn an_entry_that_can_be_tried_again_is() {
-    let app = TestApp::start();
+    let app = server();
     let asked = AtomicUsize::new(0);
     app.respond(move |request| {
         let status = if asked.fetch_add(1, Ordering::SeqCst) == 0 {
@@ -195,7 +227,7 @@ fn an_entry_that_can_be_tried_again_is() {
 
 #[test]
 fn what_a_server_finds_fault_with_is_told_by_its_field() {
-    let app = TestApp::start();
+    let app = server();
     let bridge = fhir(&app, "");
     let mut peer = RawPeer::connect(bridge.address());
     for (id, status, expression, location) in [
@@ -238,37 +270,162 @@ fn what_a_server_finds_fault_with_is_told_by_its_field() {
     assert_eq!(ack.err()[0].component(2, 2), "2", "{ack}");
 }
 
+/// A status alone is not believed, and neither is a body that speaks of something else.
 #[test]
-fn a_yes_that_says_no_is_a_no() {
-    let app = TestApp::start();
+fn a_transaction_is_stored_only_if_each_of_its_entries_is_said_to_be() {
+    let app = server();
     let bridge = fhir(&app, "");
     let mut peer = RawPeer::connect(bridge.address());
-    app.always(Reply::ok().json(&outcome("error", "")));
-    peer.exchange(messages::adt("MSG1")).expect("AE", "MSG1");
-    app.always(Reply::ok().json(&outcome("information", "")));
-    peer.exchange(messages::adt("MSG2")).expect("AA", "MSG2");
-    app.always(Reply::ok().body("{"));
-    peer.exchange(messages::adt("MSG3")).expect("AE", "MSG3");
-    let response = |code: &str| {
-        let header =
-            json!({"resourceType": "MessageHeader", "response": {"identifier": "1", "code": code}});
-        Reply::ok().json(
-            &json!({"resourceType": "Bundle", "type": "message", "entry": [{"resource": header}]}),
-        )
+    let bundle = |kind: &str, entries: Value| {
+        Reply::ok().json(&json!({"resourceType": "Bundle", "type": kind, "entry": entries}))
     };
-    app.always(response("fatal-error"));
-    peer.exchange(messages::adt("MSG4")).expect("AE", "MSG4");
-    app.always(response("ok"));
-    peer.exchange(messages::adt("MSG5")).expect("AA", "MSG5");
-    app.script([response("transient-error")]);
+    let created = json!({"response": {"status": "201 Created"}});
+    for (what, reply) in [
+        ("nothing", Reply::ok().body("")),
+        ("no content", Reply::status(204)),
+        ("accepted, for later", Reply::status(202)),
+        ("a proxy's page", Reply::ok().body("<html>Welcome</html>")),
+        (
+            "JSON that is no resource",
+            Reply::ok().json(&json!({"ok": true})),
+        ),
+        (
+            "JSON that is cut off",
+            Reply::ok().body("{\"resourceType\""),
+        ),
+        ("an error", Reply::ok().json(&outcome("error", ""))),
+        (
+            "an information",
+            Reply::ok().json(&outcome("information", "")),
+        ),
+        ("an ack", Reply::ok().json(&json!({"ack": {"code": "AA"}}))),
+        ("no entries", bundle("transaction-response", json!([]))),
+        ("too few", bundle("transaction-response", json!([created]))),
+        ("another's", bundle("searchset", json!([created]))),
+    ] {
+        let before = app.requests().len();
+        always(&app, reply);
+        let ack = peer.exchange(messages::adt("MSG1"));
+        ack.expect("AE", "MSG1");
+        assert_eq!(ack.err()[0].component(3, 1), "207", "{what}: {ack}");
+        assert_eq!(app.requests().len(), before + 1, "{what}: not tried again");
+        let text = ack.err()[0].field(8);
+        let guilty = text.contains("FHIR server answered HTTP 20");
+        assert_eq!(guilty, what != "an error", "{what}: {text}");
+    }
+    // What was sent, sent back.
+    app.respond(|request| Reply::ok().json(&request.json()));
+    peer.exchange(messages::adt("MSG1")).expect("AE", "MSG1");
+    // One entry that is not a yes.
+    for (entry, code) in [
+        (json!({"status": "422"}), "AE"),
+        (json!({"status": "404 Not Found"}), "AR"),
+        (json!({"status": "304"}), "AE"),
+        (json!({"status": "soon"}), "AE"),
+        (json!({"status": 201}), "AE"),
+        (json!({}), "AE"),
+        (
+            json!({"status": "201", "outcome": outcome("error", "")}),
+            "AE",
+        ),
+    ] {
+        let last = entry.clone();
+        app.respond(move |request| {
+            let count = request.json()["entry"].as_array().unwrap().len();
+            answer(request, "transaction-response", |at| {
+                match at + 1 == count {
+                    true => last.clone(),
+                    false => json!({"status": "200"}),
+                }
+            })
+        });
+        let ack = peer.exchange(messages::adt("MSG1"));
+        assert_eq!(ack.msa1(), code, "{entry}: {ack}");
+    }
+    app.respond(stored);
+    peer.exchange(messages::adt("MSG1")).expect("AA", "MSG1");
+    assert_eq!(
+        bridge.metric_sum("mllp_bridge_acks_total", &[("code", "AA")]),
+        1.0
+    );
+}
+
+#[test]
+fn an_answer_about_thousands_of_entries_is_read_whatever_max_response_bytes_says() {
+    let app = TestApp::start();
+    app.respond(|request| {
+        let words = "x".repeat(700);
+        answer(request, "transaction-response", |_| {
+            json!({"status": "201", "location": "Observation/1/_history/1", "outcome": {
+                "resourceType": "OperationOutcome", "issue": [{
+                    "severity": "information", "code": "informational", "diagnostics": words}]}})
+        })
+    });
+    let bridge = fhir(&app, "max_response_bytes: 1KiB");
+    let mut peer = RawPeer::connect(bridge.address());
+    let results: String = (3..2000)
+        .map(|at| format!("OBX|{at}|NM|{at}-1^X^LN||{at}|mmol/L|||||F\r"))
+        .collect();
+    peer.exchange(messages::oru("MSG1") + &results)
+        .expect("AA", "MSG1");
+    assert!(app.last().json()["entry"].as_array().unwrap().len() > 1900);
+    // What is more than any server says of so many is not held.
+    always(&app, Reply::ok().body("{}".to_owned() + &" ".repeat(MIB)));
+    let ack = peer.exchange(messages::adt("MSG2"));
+    ack.expect("AE", "MSG2");
+    assert!(ack.err()[0].field(8).contains("more than is read"), "{ack}");
+}
+
+#[test]
+fn a_fhir_message_is_processed_if_its_answer_says_so_or_says_nothing() {
+    let app = server();
+    let bridge = fhir(&app, "fhir: {bundle: message}");
+    let mut peer = RawPeer::connect(bridge.address());
+    for (id, reply, code) in [
+        ("MSG1", processed("ok"), "AA"),
+        ("MSG2", Reply::ok().body(""), "AA"),
+        ("MSG3", Reply::status(204), "AA"),
+        ("MSG4", Reply::ok().json(&outcome("information", "")), "AA"),
+        ("MSG5", Reply::ok().json(&outcome("error", "")), "AE"),
+        ("MSG6", processed("fatal-error"), "AE"),
+        ("MSG7", processed("perhaps"), "AE"),
+        ("MSG8", Reply::ok().body("{"), "AE"),
+        ("MSG9", Reply::ok().body("<html/>"), "AE"),
+        // What HAPI's JPA server says, which has no such operation of its own.
+        (
+            "MSG10",
+            Reply::status(400).json(&outcome("error", "")),
+            "AE",
+        ),
+    ] {
+        always(&app, reply);
+        peer.exchange(messages::adt(id)).expect(code, id);
+    }
+    app.respond(stored);
+    app.script([processed("transient-error")]);
     let before = app.requests().len();
-    peer.exchange(messages::adt("MSG6")).expect("AA", "MSG6");
+    peer.exchange(messages::adt("MSG11")).expect("AA", "MSG11");
     assert_eq!(app.requests().len(), before + 2);
 }
 
 #[test]
+fn a_collection_is_taken_with_a_2xx_without_an_error_in_it() {
+    let app = server();
+    let bridge = fhir(&app, "fhir: {bundle: collection}");
+    let mut peer = RawPeer::connect(bridge.address());
+    for (id, reply, code) in [
+        ("MSG1", Reply::ok().body("stored"), "AA"),
+        ("MSG2", Reply::ok().json(&outcome("error", "")), "AE"),
+        ("MSG3", Reply::ok().body("{"), "AE"),
+    ] {
+        always(&app, reply);
+        peer.exchange(messages::adt(id)).expect(code, id);
+    }
+}
+
+#[test]
 fn statuses_mean_what_they_mean_for_a_fhir_server() {
-    let app = TestApp::start();
+    let app = server();
     let bridge = fhir(&app, "");
     let mut peer = RawPeer::connect(bridge.address());
     // Somebody else wrote at the same time: once more.
@@ -281,7 +438,7 @@ fn statuses_mean_what_they_mean_for_a_fhir_server() {
         ("MSG4", 401, "AR", "207"),
         ("MSG5", 500, "AE", "207"),
     ] {
-        app.always(Reply::status(status));
+        always(&app, Reply::status(status));
         let ack = peer.exchange(messages::adt(id));
         ack.expect(code, id);
         assert_eq!(ack.err()[0].component(3, 1), condition, "{status}");
@@ -304,7 +461,7 @@ fn a_sites_own_maps_are_used_and_read_again_with_a_reload() {
         std::fs::write(&file, text).unwrap();
     };
     map("PID-8");
-    let app = TestApp::start();
+    let app = server();
     let mappings = format!("fhir: {{mappings: '{}'}}", folder.path().display());
     let bridge = fhir(&app, &mappings);
     let mut peer = RawPeer::connect(bridge.address());

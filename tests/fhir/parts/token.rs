@@ -40,8 +40,8 @@ struct Tokens {
     given: HashMap<String, Instant>,
     requests: usize,
     refused: usize,
-    /// What the next ones get instead of an answer.
-    down: VecDeque<StatusCode>,
+    /// What the next ones get instead of an answer; `None`: nothing, ever.
+    down: VecDeque<Option<StatusCode>>,
 }
 
 impl TokenEndpoint {
@@ -117,7 +117,14 @@ impl TokenEndpoint {
 
     /// Answers the next requests with these statuses, one each.
     pub fn fail(&self, statuses: &[StatusCode]) {
-        self.shared.state().down.extend(statuses);
+        let mut state = self.shared.state();
+        state.down.extend(statuses.iter().copied().map(Some));
+    }
+
+    /// Leaves so many of the next requests without an answer.
+    pub fn hang(&self, requests: usize) {
+        let mut state = self.shared.state();
+        state.down.extend(std::iter::repeat_n(None, requests));
     }
 }
 
@@ -173,13 +180,20 @@ impl IntoResponse for Refusal {
 }
 
 async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    match answer_now(&shared, &headers, &body) {
+        Some(response) => response,
+        None => std::future::pending().await,
+    }
+}
+
+fn answer_now(shared: &Shared, headers: &HeaderMap, body: &[u8]) -> Option<Response> {
     let mut state = shared.state();
     state.requests += 1;
-    if let Some(status) = state.down.pop_front() {
+    if let Some(down) = state.down.pop_front() {
         state.refused += 1;
-        return status.into_response();
+        return down.map(IntoResponse::into_response);
     }
-    match shared.decide(&headers, &body) {
+    let response = match shared.decide(headers, body) {
         Ok(token) => {
             state
                 .given
@@ -195,7 +209,8 @@ async fn answer(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Byt
             state.refused += 1;
             refusal.into_response()
         }
-    }
+    };
+    Some(response)
 }
 
 /// The parameters; `None` where it is not a form, or has one of them twice (section 3.2).

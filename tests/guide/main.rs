@@ -1,0 +1,20 @@
+//! HL7's v2-to-FHIR guide, row by row: each of its rows is made into a message, and the bundle must have what the row says.
+//!
+//! `segments.tsv` and `messages.tsv` are the guide's tables without its sentences (`import.py` writes them). What becomes of
+//! each row is in docs/guide-rows.md, which is made by these tests.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::string_slice,
+    unreachable_pub,
+    reason = "helpers of tests"
+)]
+
+mod condition;
+mod convert;
+mod draft;
+mod element;
+mod page;
+mod sample;
+mod segments;

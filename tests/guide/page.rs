@@ -1,0 +1,142 @@
+//! docs/guide-rows.md, made of what the tests find. `UPDATE_DOCS=1` writes it (`make docs`).
+
+use crate::convert::repository;
+use crate::segments::{self, State};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+const PAGE: &str = "docs/guide-rows.md";
+
+const HEAD: &str = "# The rows of HL7's v2-to-FHIR guide
+
+HL7's guide maps HL7 v2 to FHIR R4 in tables. Its rows, without its sentences, are in `tests/guide`; for each, `cargo test --test guide` makes a message in
+which the row's condition holds, and one in which it does not, and looks for the row's element in the bundle. This page is what it finds (`make docs`).
+
+- **done**: the element is made of the value, and only where the condition holds.
+- **differs**: another element has the value, or none, for the reason below.
+- **not**: not implemented.
+- **prose**: the guide says when the row applies in a sentence only, which no message can be asked.
+
+The share is of the rows that are not prose only.
+";
+
+/// Rows that are counted together.
+#[derive(Default, Clone, Copy)]
+pub struct Count {
+    done: usize,
+    differs: usize,
+    not: usize,
+    prose: usize,
+}
+
+impl Count {
+    pub fn add(&mut self, state: &State) {
+        match state {
+            State::Done => self.done += 1,
+            State::Differs(_) => self.differs += 1,
+            State::Not(_) => self.not += 1,
+            State::Prose => self.prose += 1,
+        }
+    }
+
+    fn cells(&self) -> String {
+        let all = self.done + self.differs + self.not;
+        let share = match all {
+            0 => "–".to_owned(),
+            all => format!("{:.1} %", 100.0 * self.done as f64 / all as f64),
+        };
+        format!(
+            "{} | {} | {} | {} | {share}",
+            self.done, self.differs, self.not, self.prose
+        )
+    }
+}
+
+/// What is to be told of a row beside its number: its name, its group and its state.
+pub struct Told {
+    pub group: String,
+    pub name: String,
+    pub state: State,
+}
+
+pub fn section(page: &mut String, title: &str, what: &str, rows: &[Told]) {
+    let mut counts: BTreeMap<&str, Count> = BTreeMap::new();
+    let mut total = Count::default();
+    for row in rows {
+        counts.entry(&row.group).or_default().add(&row.state);
+        total.add(&row.state);
+    }
+    writeln!(page, "\n## {title}\n\n| {what} | done | differs | not | prose | share done |\n| --- | --- | --- | --- | --- | --- |").unwrap();
+    for (group, count) in &counts {
+        writeln!(page, "| {group} | {} |", count.cells()).unwrap();
+    }
+    writeln!(page, "| **all** | {} |", total.cells()).unwrap();
+    for (title, reason) in [("Differs", true), ("Not", false)] {
+        let told: Vec<(String, &str)> = rows
+            .iter()
+            .filter_map(|row| match (&row.state, reason) {
+                (State::Differs(why), true) => Some((row.name.clone(), why.as_str())),
+                (State::Not(_), false) => Some((row.name.clone(), "")),
+                _ => None,
+            })
+            .collect();
+        if told.is_empty() {
+            continue;
+        }
+        match reason {
+            true => writeln!(page, "\n### {title}\n\n| row | why |\n| --- | --- |").unwrap(),
+            false => writeln!(page, "\n### {title}\n\n| row |\n| --- |").unwrap(),
+        }
+        for (name, why) in told {
+            match reason {
+                true => writeln!(page, "| {name} | {why} |").unwrap(),
+                false => writeln!(page, "| {name} |").unwrap(),
+            }
+        }
+    }
+}
+
+fn page() -> String {
+    let mut page = HEAD.to_owned();
+    let rows: Vec<Told> = segments::rows()
+        .iter()
+        .zip(segments::states())
+        .map(|(row, (state, _))| {
+            let when = match row.when.is_empty() {
+                true => String::new(),
+                false => format!(" {}", row.when),
+            };
+            Told {
+                group: row.map.clone(),
+                name: format!("`{} {} {}{when}`", row.map, row.place, row.to).replace('|', "\\|"),
+                state: state.clone(),
+            }
+        })
+        .collect();
+    section(&mut page, "Segment maps", "map", &rows);
+    page
+}
+
+#[test]
+fn the_page_is_what_the_tests_find() {
+    let generated = page();
+    if std::env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1") {
+        std::fs::write(repository(PAGE), &generated).expect("file written");
+        return;
+    }
+    let committed = std::fs::read_to_string(repository(PAGE)).unwrap_or_default();
+    let same = committed
+        .lines()
+        .zip(generated.lines())
+        .take_while(|(a, b)| a == b)
+        .count();
+    let line = |text: &str| text.lines().nth(same).unwrap_or("(nothing)").to_owned();
+    assert!(
+        committed == generated,
+        "{PAGE} is not what the tests find; run `make docs` and commit the result.\nfirst difference, line {}:\n  \
+         committed: {}\n  found: {}",
+        same + 1,
+        line(&committed),
+        line(&generated),
+    );
+}

@@ -1,11 +1,14 @@
 //! Puts a changed configuration file in force while connections stay open.
 //!
 //! The file's content is looked at every two seconds, and at once on SIGHUP. Content, not change notifications: a
-//! mounted ConfigMap changes by a swapped symbolic link, for which the file itself never reports a write.
+//! mounted ConfigMap changes by a swapped symbolic link, for which the file itself never reports a write. So are the files that a
+//! listener's settings were made of, its maps and certificates. Those are several, and written one after the other: they count as
+//! changed once they have stayed the same from one look to the next.
 
 use super::serve::Bridge;
 use crate::admin::Readiness;
-use crate::config::{self, Config, Source};
+use crate::config::{self, Config, Session, Source};
+use crate::deliver::Fingerprint;
 use crate::inbound::{Live, Shared};
 use crate::outbound::Destination;
 use crate::telemetry::Metrics;
@@ -25,6 +28,10 @@ pub struct Reloader {
     source: Source,
     file: Option<PathBuf>,
     content: Option<Vec<u8>>,
+    /// Of each listener the settings that were last read, in force or not.
+    named: Vec<Arc<Session>>,
+    /// What they were made of, or could not be made of.
+    tried: Vec<Fingerprint>,
     listeners: Vec<Arc<Shared>>,
     destinations: Vec<Arc<Destination>>,
     readiness: Arc<Readiness>,
@@ -43,6 +50,8 @@ impl Reloader {
     ) -> Self {
         let content = file.and_then(|file| std::fs::read(file).ok());
         Self {
+            named: bridge.listeners.iter().map(session).collect(),
+            tried: bridge.listeners.iter().map(files).collect(),
             config,
             source,
             file: file.map(Path::to_path_buf),
@@ -57,19 +66,46 @@ impl Reloader {
 
     /// Runs as long as the process. `hangup` is SIGHUP, which would end a process that does not yet listen to it.
     pub async fn run(mut self, mut hangup: Signal) {
+        let mut before = self.tried.clone();
         loop {
+            let looks = self.file.is_some() || self.watches();
             let asked = tokio::select! {
                 _ = hangup.recv() => true,
-                () = tokio::time::sleep(POLL), if self.file.is_some() => false,
+                () = tokio::time::sleep(POLL), if looks => false,
             };
             let content = self.file.as_ref().and_then(|file| std::fs::read(file).ok());
             // A file that is gone for a moment is being replaced.
             let changed = content.is_some() && content != self.content;
-            if asked || changed {
+            let files = self.files().await;
+            let settled = files == before;
+            before.clone_from(&files);
+            if asked || changed || settled && files != self.tried {
                 self.content = content;
+                self.tried = files;
                 self.reload().await;
             }
         }
+    }
+
+    fn watches(&self) -> bool {
+        let mut named = self.named.iter();
+        named.any(|session| Fingerprint::is_needed(&session.deliver))
+    }
+
+    /// What the listeners' files hold now. They are read beside the thread that carries messages.
+    async fn files(&self) -> Vec<Fingerprint> {
+        if !self.watches() {
+            return self.tried.clone();
+        }
+        let named = self.named.clone();
+        let read = move || {
+            let files = named
+                .iter()
+                .map(|session| Fingerprint::of(&session.deliver));
+            files.collect()
+        };
+        let read = tokio::task::spawn_blocking(read).await;
+        read.unwrap_or_else(|_| self.tried.clone())
     }
 
     async fn reload(&mut self) {
@@ -84,6 +120,13 @@ impl Reloader {
             }
         };
         let kept = config::needs_restart(&self.config, &new);
+        for (shared, named) in self.listeners.iter().zip(&mut self.named) {
+            let new = new.listeners.iter().find(|new| new.name == shared.name);
+            if let Some(new) = new {
+                *named = Arc::clone(&new.session);
+            }
+        }
+        self.tried = self.files().await;
         // All of them before one of them is in force; and off the thread that carries messages, for maps take a while to compile.
         let mut ready = Vec::new();
         for shared in &self.listeners {
@@ -108,6 +151,7 @@ impl Reloader {
         for (shared, live) in ready {
             shared.reload(live);
         }
+        self.tried = self.listeners.iter().map(files).collect();
         for destination in &self.destinations {
             let new = new
                 .destinations
@@ -127,4 +171,13 @@ impl Reloader {
             tracing::warn!(needs_restart = %kept.join(", "), "configuration reloaded, except for what needs a restart");
         }
     }
+}
+
+fn session(shared: &Arc<Shared>) -> Arc<Session> {
+    Arc::clone(&shared.live().session)
+}
+
+/// What the settings in force were made of.
+fn files(shared: &Arc<Shared>) -> Fingerprint {
+    shared.live().app.files
 }

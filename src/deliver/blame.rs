@@ -222,6 +222,7 @@ mod tests {
             bundle: Vec::new(),
             structure: String::new(),
             ledger: crate::fhir::Ledger::default(),
+            counted: crate::fhir::Counted::default(),
             explained: rows
                 .iter()
                 .map(|(element, path)| Explained {

@@ -4,9 +4,10 @@ use super::maps::{self, BadMaps};
 use super::outcome::{Outcome, Rejection};
 use crate::config;
 use crate::envelope::{Head, Source};
-use crate::fhir::{Converted, Mapper, NotCovered, Options};
+use crate::fhir::{Converted, Counted, Mapper, NotCovered, Options, Refused};
 use crate::hl7::ack::Fault;
-use crate::telemetry::labels::Refusal;
+use crate::telemetry::ListenerMetrics;
+use crate::telemetry::labels::{Refusal, Unused};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -25,6 +26,35 @@ pub(super) struct Written {
     pub json: Vec<u8>,
     /// How many entries it has.
     pub entries: usize,
+    /// Values of the message that it lacks.
+    pub counted: Counted,
+}
+
+/// Counts what is in no resource of a message that was accepted.
+pub(super) fn count(counted: &Counted, metrics: &ListenerMetrics) {
+    let number = |count| u64::try_from(count).unwrap_or(u64::MAX);
+    metrics.fhir_values.inc_by(number(counted.values));
+    for (why, count) in &counted.lost {
+        let lost = metrics.fhir_values_lost.of(unused(*why));
+        lost.inc_by(number(*count));
+    }
+}
+
+fn unused(why: Option<Refused>) -> Unused {
+    match why {
+        None => Unused::Unread,
+        Some(Refused::Date) => Unused::Date,
+        Some(Refused::NoTime) => Unused::NoTime,
+        Some(Refused::Number) => Unused::Number,
+        Some(Refused::Code) => Unused::Code,
+        Some(Refused::Uri) => Unused::Uri,
+        Some(Refused::Encoding) => Unused::Encoding,
+        Some(Refused::Vocabulary) => Unused::Vocabulary,
+        Some(Refused::Table) => Unused::Table,
+        Some(Refused::Period) => Unused::Period,
+        Some(Refused::Taken) => Unused::Taken,
+        Some(Refused::Incomplete) => Unused::Incomplete,
+    }
 }
 
 /// An array's length.
@@ -59,6 +89,7 @@ impl Bundles {
             options: Options {
                 kind: settings.bundle,
                 zone: settings.zone,
+                count: true,
                 ..Options::default()
             },
         })
@@ -84,16 +115,25 @@ impl Bundles {
 
     /// The bundle of a message: the same bytes for the same message.
     pub(super) fn write(&self, source: &Source<'_>) -> Result<Written, NotCovered> {
-        let json = self.convert(source, &self.options)?.bundle;
+        let Converted {
+            bundle: json,
+            counted,
+            ..
+        } = self.convert(source, &self.options)?;
         let Entries { entry } = serde_json::from_slice(&json).unwrap_or(Entries { entry: vec![] });
         let entries = entry.len();
-        Ok(Written { json, entries })
+        Ok(Written {
+            json,
+            entries,
+            counted,
+        })
     }
 
     /// The bundle once more, and which place of the message made which element of it.
     pub(super) fn explain(&self, source: &Source<'_>) -> Option<Converted> {
         let options = Options {
             explain: true,
+            count: false,
             ..self.options
         };
         self.convert(source, &options).ok()

@@ -40,7 +40,7 @@ pub fn compile(own: Option<&Path>) -> Result<Mapper, BadMaps> {
 }
 
 /// The files of a directory by their paths, in the order of their names: what is made of them must not depend on the disk.
-fn read(directory: &Path) -> Result<Vec<(String, String)>, BadMaps> {
+pub(super) fn read(directory: &Path) -> Result<Vec<(String, String)>, BadMaps> {
     let bad = |path: &Path| {
         let path = path.to_owned();
         |error| BadMaps::File(path, error)
@@ -78,7 +78,11 @@ fn read(directory: &Path) -> Result<Vec<(String, String)>, BadMaps> {
     }
 }
 
-fn read_file(path: &Path) -> io::Result<String> {
+/// A file's text. Anything but a file is refused before it is opened: a pipe that nobody writes to would be waited for.
+pub(super) fn read_file(path: &Path) -> io::Result<String> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
     let mut text = String::new();
     File::open(path)?
         .take(LONGEST + 1)

@@ -27,9 +27,11 @@ pub mod request;
 pub mod response;
 pub mod retry;
 mod token;
+mod watched;
 
 pub use bundles::Bundles;
 pub use maps::BadMaps;
 pub use outcome::{Answer, Failure, Outcome, Own, Rejection};
 pub use request::Route;
 pub use retry::{App, Delivery, Exchange, Space, Unready, in_time};
+pub use watched::Fingerprint;

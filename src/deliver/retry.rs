@@ -11,6 +11,7 @@ use super::remote;
 use super::request::{Route, authorize};
 use super::response::Response;
 use super::token::Tokens;
+use super::watched::Fingerprint;
 use crate::config::{self, ClientTls, Framing, Retry, Secret, TlsVersion, Transport};
 use crate::envelope::{Envelope, Head, Source};
 use crate::hl7::ack::Fault;
@@ -43,6 +44,8 @@ pub struct App {
     pub route: Route,
     /// Whether it can be reached.
     pub health: Arc<Health>,
+    /// The files that it was made of.
+    pub files: Fingerprint,
     remote: Option<remote::Client>,
     bundles: Option<Bundles>,
     tokens: Option<Tokens>,
@@ -69,6 +72,8 @@ impl App {
     /// Why it cannot be.
     pub fn new(route: Route, health: Arc<Health>) -> Result<Self, Unready> {
         let delivery = &route.delivery;
+        // First: what changes from here on is seen as a change.
+        let files = Fingerprint::of(delivery);
         let client = || client(delivery);
         let remote = match delivery.url.transport {
             Transport::Https { .. } => Some(client()?),
@@ -81,6 +86,7 @@ impl App {
         Ok(Self {
             route,
             health,
+            files,
             remote,
             bundles,
             tokens,
@@ -220,12 +226,14 @@ impl Delivery {
             response,
         } = space;
         let mut entries = 0;
+        let mut counted = None;
         let (body, length) = match (&app.bundles, app.route.shape()) {
             (Some(bundles), _) => match bundles.write(&exchange.source) {
                 Err(why) => return bundles::not_covered(&why),
                 Ok(bundle) => {
                     *body = bundle.json;
                     entries = bundle.entries;
+                    counted = Some(bundle.counted);
                     (Body::Whole(body), body.len() as u64)
                 }
             },
@@ -292,7 +300,12 @@ impl Delivery {
                     };
                     match app.judge(&answer, response, asked, exchange, request) {
                         Outcome::Unavailable(failure) => (failure, answer.retry_after),
-                        settled => return settled,
+                        settled => {
+                            if let (Outcome::Accepted(_), Some(counted)) = (&settled, &counted) {
+                                bundles::count(counted, exchange.metrics);
+                            }
+                            return settled;
+                        }
                     }
                 }
                 Err(reason) => (unreached(reason), None),

@@ -34,6 +34,8 @@ pub struct Options {
     pub explain: bool,
     /// Make the ledger.
     pub ledger: bool,
+    /// Count what it would have.
+    pub count: bool,
 }
 
 impl Default for Options {
@@ -43,6 +45,7 @@ impl Default for Options {
             zone: Zone(0),
             explain: false,
             ledger: false,
+            count: false,
         }
     }
 }
@@ -55,6 +58,8 @@ pub struct Converted {
     pub structure: String,
     /// Values that are in no resource.
     pub ledger: Ledger,
+    /// How many these are.
+    pub counted: Counted,
     /// Values that are, in the order of the bundle's making; empty unless asked for.
     pub explained: Vec<Explained>,
 }
@@ -76,6 +81,15 @@ pub struct Ledger {
     pub values: usize,
     /// Those that no resource has.
     pub lost: Vec<Lost>,
+}
+
+/// The ledger in numbers.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// How many values the message has, its delimiters aside.
+    pub values: usize,
+    /// Those that no resource has, by why.
+    pub lost: Vec<(Option<Refused>, usize)>,
 }
 
 /// A value that no resource has.
@@ -212,6 +226,10 @@ impl Mapper {
             ledger: match options.ledger {
                 true => engine.ledger(),
                 false => Ledger::default(),
+            },
+            counted: match options.count {
+                true => engine.counted(),
+                false => Counted::default(),
             },
             explained: engine.explained(),
         })
@@ -350,11 +368,34 @@ impl<'p> Engine<'p, '_, '_> {
     }
 
     fn ledger(&mut self) -> Ledger {
+        let mut lost = Vec::new();
+        let values = self.each_lost(|message, at, why| {
+            let path = message.path(at);
+            lost.push(Lost { path, why });
+        });
+        Ledger { values, lost }
+    }
+
+    fn counted(&mut self) -> Counted {
+        let mut lost: Vec<(Option<Refused>, usize)> = Vec::new();
+        let values =
+            self.each_lost(
+                |_, _, why| match lost.iter_mut().find(|(other, _)| *other == why) {
+                    Some((_, count)) => *count += 1,
+                    None => lost.push((why, 1)),
+                },
+            );
+        Counted { values, lost }
+    }
+
+    /// Names every value that no resource has by its place and why; returns how many values there are.
+    fn each_lost(&mut self, mut name: impl FnMut(&Message<'_>, u32, Option<Refused>)) -> usize {
         let there = self.used.iter().filter(|span| span.end > 0);
         let mut used: Vec<u32> = there.map(|span| span.start).collect();
         used.sort_unstable();
         self.refused.sort_unstable();
-        let mut ledger = Ledger::default();
+        let mut used = used.into_iter().peekable();
+        let mut values = 0;
         let mut leaves = Vec::new();
         for segment in self.message.segments() {
             let first = if segment.is_header() { 3 } else { 1 };
@@ -363,19 +404,18 @@ impl<'p> Engine<'p, '_, '_> {
                     self.message.leaves(span, &mut leaves);
                 }
             }
-        }
-        ledger.values = leaves.len();
-        for leaf in leaves {
-            if used.binary_search(&leaf.start).is_ok() {
-                continue;
+            values += leaves.len();
+            for leaf in leaves.drain(..) {
+                while used.next_if(|start| *start < leaf.start).is_some() {}
+                if used.peek() == Some(&leaf.start) {
+                    continue;
+                }
+                let at = self.refused.partition_point(|(at, _)| *at < leaf.start);
+                let why = self.refused.get(at).filter(|(at, _)| *at == leaf.start);
+                name(self.message, leaf.start, why.map(|(_, why)| *why));
             }
-            let why = self.refused.iter().find(|(at, _)| *at == leaf.start);
-            ledger.lost.push(Lost {
-                path: self.message.path(leaf.start),
-                why: why.map(|(_, why)| *why),
-            });
         }
-        ledger
+        values
     }
 
     fn explained(&mut self) -> Vec<Explained> {

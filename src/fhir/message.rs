@@ -193,8 +193,16 @@ impl<'a> Message<'a> {
             }
             return;
         }
-        for part in self.parts(span) {
-            self.leaves(part, found);
+        let Delimiters {
+            component,
+            subcomponent,
+            ..
+        } = self.delimiters;
+        let between = |byte: &u8| Some(*byte) == component || Some(*byte) == subcomponent;
+        for part in self.raw(span).split(between) {
+            if !part.is_empty() {
+                self.leaves(self.span(part, Level::Subcomponent), found);
+            }
         }
     }
 

@@ -31,7 +31,7 @@ mod types;
 mod values;
 
 pub use compile::MapError;
-pub use convert::{Converted, Explained, Ledger, Lost, Mapper, NotCovered, Options};
+pub use convert::{Converted, Counted, Explained, Ledger, Lost, Mapper, NotCovered, Options};
 pub use date::Zone;
 pub use primitive::Refused;
 

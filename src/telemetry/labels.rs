@@ -84,6 +84,36 @@ labels! {
 }
 
 labels! {
+    /// Why a value of a message is in no resource of the FHIR bundle that was made of it.
+    Unused {
+        /// No row of a map reads it.
+        Unread = "unread",
+        /// No date, or a day that does not exist.
+        Date = "date",
+        /// A date where a time is needed.
+        NoTime = "no_time",
+        /// No number, or one that is out of range.
+        Number = "number",
+        /// Blanks where a code has none.
+        Code = "code",
+        /// No URI.
+        Uri = "uri",
+        /// Not in the encoding that it names.
+        Encoding = "encoding",
+        /// Not in the vocabulary of an element that allows no other.
+        Vocabulary = "vocabulary",
+        /// Not a code of the code system that it names.
+        Table = "table",
+        /// The end of a period that is not surely after its start.
+        Period = "period",
+        /// FHIR has room for one value, and another was there first.
+        Taken = "taken",
+        /// A part that FHIR needs beside it is missing.
+        Incomplete = "incomplete",
+    }
+}
+
+labels! {
     /// Why a message was answered without asking the app, or not answered at all.
     Refusal {
         /// Larger than `max_message_bytes`.

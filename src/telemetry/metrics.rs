@@ -7,7 +7,7 @@ mod destination;
 pub use destination::DestinationMetrics;
 
 use super::labels::{
-    AckLabel, Attempt, Closed, Deviation, Label, Outcome, Refusal, Reload, Unsent,
+    AckLabel, Attempt, Closed, Deviation, Label, Outcome, Refusal, Reload, Unsent, Unused,
 };
 use prometheus::core::Collector;
 use prometheus::{
@@ -110,6 +110,8 @@ struct Families {
     retries: IntCounterVec,
     ack_unwritten: IntCounterVec,
     state_unsaved: IntCounterVec,
+    fhir_values: IntCounterVec,
+    fhir_values_lost: IntCounterVec,
     open: IntGaugeVec,
     in_flight: IntGaugeVec,
     app_up: IntGaugeVec,
@@ -147,6 +149,10 @@ pub struct ListenerMetrics {
     pub ack_unwritten: IntCounter,
     /// Accepted messages that were acknowledged without having been stored.
     pub state_unsaved: IntCounter,
+    /// Values of accepted messages that were made FHIR bundles.
+    pub fhir_values: IntCounter,
+    /// Those of them that are in no resource.
+    pub fhir_values_lost: Counters<Unused>,
     /// Connections open now.
     pub open: IntGauge,
     /// Messages with the app now.
@@ -230,6 +236,8 @@ impl Metrics {
             retries: counter(&families.retries),
             ack_unwritten: counter(&families.ack_unwritten),
             state_unsaved: counter(&families.state_unsaved),
+            fhir_values: counter(&families.fhir_values),
+            fhir_values_lost: Counters::new(&families.fhir_values_lost, name),
             open: gauge(&families.open),
             in_flight: gauge(&families.in_flight),
             app_up: gauge(&families.app_up),
@@ -329,6 +337,16 @@ impl Families {
                 "state_unsaved_total",
                 "Accepted messages that were acknowledged without having been stored",
                 None,
+            )?,
+            fhir_values: counters(
+                "fhir_values_total",
+                "Values of accepted messages that were made FHIR bundles",
+                None,
+            )?,
+            fhir_values_lost: counters(
+                "fhir_values_lost_total",
+                "Values of accepted messages that are in no resource of their FHIR bundles",
+                Some("reason"),
             )?,
             open: gauges("connections_open", "Connections open now")?,
             in_flight: gauges("exchanges_in_flight", "Messages that wait for the app now")?,

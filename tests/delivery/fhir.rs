@@ -446,55 +446,179 @@ fn statuses_mean_what_they_mean_for_a_fhir_server() {
     assert_eq!(app.requests().len(), 6, "none of them is tried again");
 }
 
-/// What a site's own maps change, they change with a reload as well.
-#[test]
-fn a_sites_own_maps_are_used_and_read_again_with_a_reload() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let segments = folder.path().join("segments");
-    std::fs::create_dir(&segments).unwrap();
-    let file = segments.join("PID.yaml");
-    let map = |field: &str| {
-        let text = format!(
-            "PID[Patient]:\n  resource: Patient\n  rows:\n    - {{to: \"identifier[]\", from: PID-3, as: \"CX[Identifier]\"}}\n    \
-             - {{to: language, from: {field}, as: code}}\n"
-        );
-        std::fs::write(&file, text).unwrap();
-    };
-    map("PID-8");
-    let app = server();
-    let mappings = format!("fhir: {{mappings: '{}'}}", folder.path().display());
-    let bridge = fhir(&app, &mappings);
-    let mut peer = RawPeer::connect(bridge.address());
-    let patient = |peer: &mut RawPeer, id: &str| {
-        peer.exchange(messages::adt(id)).expect("AA", id);
-        let bundle = app.last().json();
+/// A directory of maps with one for PID, and a bridge with it.
+struct Site {
+    folder: tempfile::TempDir,
+    app: TestApp,
+    bridge: Bridge,
+    peer: RawPeer,
+}
+
+impl Site {
+    fn start() -> Self {
+        let folder = tempfile::TempDir::new().unwrap();
+        std::fs::create_dir(folder.path().join("segments")).unwrap();
+        map(folder.path(), "PID-8");
+        let app = server();
+        let mappings = format!("fhir: {{mappings: '{}'}}", folder.path().display());
+        let bridge = fhir(&app, &mappings);
+        let peer = RawPeer::connect(bridge.address());
+        Self {
+            folder,
+            app,
+            bridge,
+            peer,
+        }
+    }
+
+    fn patient(&mut self, id: &str) -> Value {
+        self.peer.exchange(messages::adt(id)).expect("AA", id);
+        let bundle = self.app.last().json();
         let entries = bundle["entry"].as_array().unwrap().clone();
         let mut resources = entries.into_iter().map(|entry| entry["resource"].clone());
         resources
             .find(|resource| resource["resourceType"] == "Patient")
             .unwrap()
-    };
-    let before = patient(&mut peer, "MSG1");
+    }
+
+    fn reloads(&self, result: &str, number: f64) {
+        let labels = [("result", result)];
+        self.bridge
+            .wait_for_metric("mllp_bridge_config_reloads_total", &labels, number);
+    }
+}
+
+/// The file that the map is in.
+fn map(folder: &std::path::Path, field: &str) -> std::path::PathBuf {
+    let file = folder.join("segments/PID.yaml");
+    let text = format!(
+        "PID[Patient]:\n  resource: Patient\n  rows:\n    - {{to: \"identifier[]\", from: PID-3, as: \"CX[Identifier]\"}}\n    \
+         - {{to: language, from: {field}, as: code}}\n"
+    );
+    // As a whole, as whatever mounts it does.
+    let new = folder.join("new");
+    std::fs::write(&new, text).unwrap();
+    std::fs::rename(new, &file).unwrap();
+    file
+}
+
+/// What a site's own maps change, they change with a reload as well.
+#[test]
+fn a_sites_own_maps_are_used_and_read_again_with_a_reload() {
+    let mut site = Site::start();
+    let before = site.patient("MSG1");
     assert_eq!(
         (&before["language"], &before["name"]),
         (&json!("F"), &Value::Null)
     );
+    map(site.folder.path(), "PID-1");
+    site.bridge.signal("HUP");
+    site.bridge.wait_for_log("configuration reloaded");
+    assert_eq!(site.patient("MSG2")["language"], "1");
+}
 
-    map("PID-1");
-    bridge.signal("HUP");
-    bridge.wait_for_log("configuration reloaded");
-    assert_eq!(patient(&mut peer, "MSG2")["language"], "1");
+/// Nobody has to say so, and what is wrong changes nothing.
+#[test]
+fn maps_that_change_on_the_disk_are_in_force_within_seconds_if_nothing_is_wrong_with_them() {
+    let mut site = Site::start();
+    assert_eq!(site.patient("MSG1")["language"], "F");
+    map(site.folder.path(), "PID-1");
+    site.reloads("applied", 1.0);
+    assert_eq!(site.patient("MSG2")["language"], "1");
 
-    std::fs::write(&file, "PID[Patient]:\n  resource: Patient\n  nonsense: 1\n").unwrap();
-    bridge.signal("HUP");
-    let line = bridge.wait_for_log("the listener's settings were not reloaded");
-    let error = line.text_field("error").unwrap();
-    assert!(error.contains(&format!("{}:", file.display())), "{error}");
+    let file = map(site.folder.path(), "PID-nonsense");
+    site.reloads("failed", 1.0);
+    let logs = site.bridge.logs();
+    let line = logs
+        .iter()
+        .find(|line| line.message() == Some("the listener's settings were not reloaded"));
+    let error = line.unwrap().text_field("error").unwrap();
+    assert!(
+        error.starts_with(&format!("deliver.fhir.mappings: {}:", file.display())),
+        "{error}"
+    );
     assert_eq!(
-        patient(&mut peer, "MSG3")["language"],
+        site.patient("MSG3")["language"],
         "1",
         "what was in force stays"
     );
+
+    map(site.folder.path(), "PID-8");
+    site.reloads("applied", 2.0);
+    assert_eq!(site.patient("MSG4")["language"], "F");
+    let failed = [("result", "failed")];
+    let failed = site
+        .bridge
+        .metric_sum("mllp_bridge_config_reloads_total", &failed);
+    assert_eq!(failed, 1.0, "what is wrong is tried once");
+}
+
+/// A pipe that nobody writes to would be waited for.
+#[test]
+fn a_pipe_among_the_maps_is_named_and_holds_nobody_up() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("segments/ZPI.yaml");
+    std::fs::create_dir(folder.path().join("segments")).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&file).status();
+    assert!(made.unwrap().success());
+    let config = folder.path().join("bridge.yaml");
+    let mappings = format!(
+        "format: fhir-preview, fhir: {{mappings: '{}'}}",
+        folder.path().display()
+    );
+    std::fs::write(&config, super::config("http://127.0.0.1:1/", &mappings)).unwrap();
+    for command in ["check", "run"] {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_mllp-bridge"))
+            .args([command, "--config"])
+            .arg(&config)
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let started = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if started.elapsed() > PATIENCE {
+                child.kill().unwrap();
+                panic!("{command} hangs");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let output = child.wait_with_output().unwrap();
+        assert!(!output.status.success(), "{command}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        let expected = format!("{}: it is not a file", file.display());
+        assert!(text.contains(&expected), "{command}: {text}");
+    }
+}
+
+#[test]
+fn what_is_in_no_resource_is_counted_by_why_and_once_for_each_message_that_is_accepted() {
+    let app = server();
+    let bridge = fhir(&app, "");
+    let mut peer = RawPeer::connect(bridge.address());
+    let lost = |reason: &str| {
+        let labels = [("listener", "adt"), ("reason", reason)];
+        bridge.metric_sum("mllp_bridge_fhir_values_lost_total", &labels)
+    };
+    let values = || bridge.metric_sum("mllp_bridge_fhir_values_total", &[("listener", "adt")]);
+    assert_eq!((values(), lost("unread"), lost("date")), (0.0, 0.0, 0.0));
+
+    // What is refused, or tried again, is not stored.
+    app.script([Reply::status(422)]);
+    peer.exchange(messages::adt("MSG1")).expect("AE", "MSG1");
+    assert_eq!(values(), 0.0);
+    app.script([Reply::status(503)]);
+    peer.exchange(messages::adt("MSG1")).expect("AA", "MSG1");
+    let (whole, unread) = (values(), lost("unread"));
+    assert!(whole > 10.0 && unread < whole, "{unread} of {whole}");
+
+    // Three values of a segment that no map reads, and a day that does not exist.
+    let message = messages::adt("MSG1") + "ZPI|1|a^b|c\r";
+    let message = message.replace("19700131", "19700231");
+    assert!(message.contains("19700231"));
+    peer.exchange(&message).expect("AA", "MSG1");
+    assert_eq!(values(), 2.0 * whole + 4.0);
+    assert_eq!(lost("unread"), 2.0 * unread + 4.0);
+    assert_eq!(lost("date"), 1.0);
 }
 
 #[test]

@@ -63,6 +63,7 @@ pub fn main(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
                 zone,
                 explain: args.explain,
                 ledger: args.ledger,
+                count: false,
             };
             Some(Fhir::new(options, args.mappings.as_deref())?)
         }

@@ -15,7 +15,7 @@ pub struct Fhir {
     /// The zone of times that name none, in a message whose MSH-7 names none: `+01:00`, `-0500` or `Z`.
     pub zone: Text,
     /// A directory of maps of this feed's own: `messages/`, `segments/`, `datatypes/` and `vocabularies/` with files in YAML. A
-    /// definition there replaces the built-in one of its name. It is read at the start and with each reload.
+    /// definition there replaces the built-in one of its name. It is read at the start, and again when it changes.
     #[schemars(with = "Text")]
     pub mappings: Option<Text>,
 }
@@ -50,7 +50,7 @@ pub struct OAuth2 {
     pub scope: Option<Text>,
 }
 
-/// TLS towards an `https://` app, and its `token_url`. Files are read at the start and with each reload.
+/// TLS towards an `https://` app, and its `token_url`. Files are read at the start, and again when they change.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, expecting = "a mapping of keys")]
 pub struct AppTls {

@@ -244,7 +244,7 @@ fn positive(text: &str) -> Result<f64, String> {
 /// `convert`.
 #[derive(Debug, Args)]
 pub struct ConvertArgs {
-    /// Files with one or more messages (or, with --to er7, envelopes), or - for standard input
+    /// Files with one or more messages (or, with --to er7, envelopes), directories of such files, or - for standard input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// What to make of them
@@ -282,6 +282,9 @@ pub struct ConvertArgs {
     /// With --to fhir: print each value that is in no resource, instead of the bundle
     #[arg(long)]
     pub ledger: bool,
+    /// No progress bar (there is one on a terminal) and no summary (after a directory, several bundles or --ledger)
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 /// `check`.

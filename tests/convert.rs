@@ -350,8 +350,11 @@ fn several_messages_make_a_bundle_each_and_what_is_not_covered_is_named() {
     assert_eq!(ran.lines().len(), 2);
     assert_eq!(
         ran.err,
-        "standard input: message 2: there is no FHIR map for RDE^O11; docs/fhir.md lists what is covered\n"
+        "standard input: message 2: there is no FHIR map for RDE^O11; docs/fhir.md lists what is covered\n\
+         1 file, 3 messages, 2 bundles, 1 refused\n"
     );
+    let ran = convert(&["--to", "fhir", "--quiet", "-"], input.as_bytes());
+    assert_eq!(ran.err.lines().count(), 1, "no summary: {}", ran.err);
     let ran = convert(
         &["--to", "fhir", "-"],
         b"<ADT_A01 xmlns='urn:hl7-org:v2xml'><MSH><MSH.9><MSG.1>ADT</MSG.1></MSH.9><MSH.10>1</MSH.10></MSH></ADT_A01>",
@@ -367,7 +370,20 @@ fn several_messages_make_a_bundle_each_and_what_is_not_covered_is_named() {
 #[test]
 fn the_ledger_and_the_rows_are_printed_in_place_of_the_bundle() {
     let message = format!("{}ZPI|1|kept^nowhere\r", adt("A1"));
-    let lost = convert(&["--to", "fhir", "--ledger", "-"], message.as_bytes()).ok();
+    let lost = convert(&["--to", "fhir", "--ledger", "-"], message.as_bytes());
+    assert_eq!(lost.code, Some(0));
+    let lines = lost.text().lines().count();
+    let summary = lost
+        .err
+        .strip_prefix("1 file, 1 message, 1 bundle, 0 refused, ");
+    let share = summary.unwrap().strip_suffix(" values used\n").unwrap();
+    let (share, values) = share.split_once(" % of ").unwrap();
+    let (share, values) = (
+        share.parse::<f64>().unwrap(),
+        values.parse::<f64>().unwrap(),
+    );
+    let used = (values - lines as f64) / values * 100.0;
+    assert!((share - used).abs() < 0.051, "{lines} lines: {}", lost.err);
     let lines: Vec<&str> = lost.text().lines().collect();
     assert!(lines.contains(&"ZPI-2.2\tno row reads it"), "{lines:?}");
     let explained = convert(&["--to", "fhir", "--explain", "-"], message.as_bytes()).ok();
@@ -379,6 +395,55 @@ fn the_ledger_and_the_rows_are_printed_in_place_of_the_bundle() {
     let [_, element, rows] = line.split('\t').collect::<Vec<_>>().try_into().unwrap();
     assert_eq!(element, "Patient.name.family");
     assert!(rows.starts_with("segments/PID.yaml:"), "{rows}");
+}
+
+/// Whatever order the disk has them in.
+#[test]
+fn a_directory_is_converted_file_by_file_in_the_order_of_their_paths() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(path("b/deep")).unwrap();
+    std::fs::create_dir(path(".git")).unwrap();
+    std::fs::write(path("c.hl7"), adt("C1")).unwrap();
+    std::fs::write(path("b/deep/z.hl7"), adt("B2") + &oru("B3")).unwrap();
+    std::fs::write(path("b/a.hl7"), adt("B1")).unwrap();
+    std::fs::write(path("a.hl7"), adt("A1").replace("ADT^A01", "RDE^O11")).unwrap();
+    std::fs::write(path("d.txt"), "").unwrap();
+    std::fs::write(path(".git/config"), adt("G1")).unwrap();
+    // It would be walked for ever, or waited for.
+    std::os::unix::fs::symlink(folder.path(), path("b/up")).unwrap();
+    let made = Command::new("mkfifo").arg(path("e.hl7")).status().unwrap();
+    assert!(made.success());
+    let all = folder.path().to_str().unwrap();
+
+    let ran = convert(&["--to", "fhir", all], b"");
+    assert_eq!(ran.code, Some(1));
+    let ids: Vec<Value> = ran
+        .lines()
+        .iter()
+        .map(|bundle| bundle["identifier"]["value"].clone())
+        .collect();
+    assert_eq!(ids, ["B1", "B2", "B3", "C1"]);
+    let expected = format!(
+        "{all}/e.hl7: it is not a file\n\
+         {all}/a.hl7: message 1: there is no FHIR map for RDE^O11; docs/fhir.md lists what is covered\n\
+         {all}/d.txt: holds no message\n\
+         5 files, 5 messages, 4 bundles, 1 refused\n"
+    );
+    assert_eq!(ran.err, expected);
+
+    let ran = convert(&["--quiet", &format!("{all}/b")], b"").ok();
+    assert_eq!(ran.lines().len(), 3);
+    let ran = convert(&[&format!("{all}/b")], b"");
+    assert_eq!(ran.code, Some(0));
+    assert_eq!(ran.err, "2 files, 3 messages, 3 envelopes, 0 refused\n");
+    let nothing = path("f");
+    std::fs::create_dir(&nothing).unwrap();
+    let ran = convert(&["--quiet", nothing.to_str().unwrap()], b"");
+    assert_eq!(
+        (ran.code, ran.err),
+        (Some(1), format!("{all}/f: holds no file\n"))
+    );
 }
 
 #[test]

@@ -81,6 +81,8 @@ impl<W: Write> Converter<W> {
     }
 
     fn bundle(&mut self, converted: &Converted, options: &Options) -> io::Result<()> {
+        self.tally.values += converted.ledger.values;
+        self.tally.lost += converted.ledger.lost.len();
         for one in &converted.explained {
             writeln!(self.out, "{}\t{}\t{}", one.path, one.element, one.rows)?;
         }

@@ -4,8 +4,12 @@
 //! listener with default settings.
 
 mod fhir;
+mod files;
+mod tally;
 
 use self::fhir::Fhir;
+use self::files::Files;
+use self::tally::Tally;
 use super::FAILED;
 use crate::cli::{ConvertArgs, Target};
 use crate::config::{self, Overrides, Session, Source as ConfigSource};
@@ -23,7 +27,7 @@ use crate::telemetry::labels::{Label, Refusal};
 use anyhow::Context;
 use serde::de::IgnoredAny;
 use serde_json::Value;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -80,25 +84,23 @@ pub fn main(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
             parsed: !args.no_parsed,
         },
         open_line: false,
+        tally: Tally::default(),
     };
-    let mut failed = false;
-    for file in &args.files {
-        let name = if file.as_os_str() == "-" {
-            "standard input".to_owned()
-        } else {
-            file.display().to_string()
-        };
-        let problems = match read_file(file) {
+    let files = Files::of(&args.files);
+    let mut failed = !files.problems.is_empty();
+    for problem in &files.problems {
+        eprintln!("{problem}");
+    }
+    let bar = files::bar(files.found.len(), args.quiet);
+    for file in &files.found {
+        let problems = match files::read(file) {
             Err(error) => vec![error.to_string()],
             Ok(bytes) => {
-                let problems = match (&path, args.to) {
-                    (Some(path), _) => converter.values(&bytes, path),
-                    (None, Target::Envelope) => converter.envelopes(&bytes),
-                    (None, Target::Er7) => converter.messages(&bytes),
-                    (None, Target::Fhir) => match &fhir {
-                        Some(fhir) => converter.bundles(&bytes, fhir),
-                        None => Ok(Vec::new()),
-                    },
+                let problems = match (&path, &fhir, args.to) {
+                    (Some(path), _, _) => converter.values(&bytes, path),
+                    (None, Some(fhir), _) => converter.bundles(&bytes, fhir),
+                    (None, None, Target::Er7) => converter.messages(&bytes),
+                    (None, None, _) => converter.envelopes(&bytes),
                 };
                 match problems {
                     // The reader has seen enough.
@@ -107,12 +109,17 @@ pub fn main(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
                 }
             }
         };
-        for problem in problems {
-            failed = true;
-            eprintln!("{name}: {problem}");
-        }
+        failed |= !problems.is_empty();
+        bar.suspend(|| tell(file, &problems));
+        bar.inc(1);
     }
-    match converter.out.flush() {
+    bar.finish_and_clear();
+    let written = converter.out.flush();
+    let tally = &converter.tally;
+    if !args.quiet && (files.many || fhir.is_some() && (args.ledger || tally.read > 1)) {
+        eprintln!("{}", tally.line(files.found.len(), args));
+    }
+    match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("cannot write the output")
         }
@@ -121,13 +128,15 @@ pub fn main(args: &ConvertArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn read_file(file: &std::path::Path) -> io::Result<Vec<u8>> {
-    if file.as_os_str() != "-" {
-        return std::fs::read(file);
+/// What is wrong with a file or its messages.
+fn tell(file: &std::path::Path, problems: &[String]) {
+    let name = match file.as_os_str() == "-" {
+        true => "standard input".to_owned(),
+        false => file.display().to_string(),
+    };
+    for problem in problems {
+        eprintln!("{name}: {problem}");
     }
-    let mut bytes = Vec::new();
-    io::stdin().lock().read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// The settings of a listener for which nothing is configured; the environment does not change them.
@@ -170,6 +179,7 @@ struct Converter<W> {
     shape: Shape,
     /// The last message written as ER7 did not end its last segment.
     open_line: bool,
+    tally: Tally,
 }
 
 impl<W: Write> Converter<W> {
@@ -278,7 +288,9 @@ impl<W: Write> Converter<W> {
         }
         let mut problems = Vec::new();
         for (at, range) in messages.into_iter().enumerate() {
+            self.tally.read += 1;
             if let Err(problem) = convert(self, &file[range])? {
+                self.tally.refused += 1;
                 problems.push(format!("message {}: {problem}", at + 1));
             }
         }
@@ -299,6 +311,8 @@ impl<W: Write> Converter<W> {
                 None => return Ok(problems),
                 // Where the next document begins after this, nobody can tell.
                 Some(Err(error)) => {
+                    self.tally.read += 1;
+                    self.tally.refused += 1;
                     let (line, column) = (error.line(), error.column());
                     problems.push(format!(
                         "message {number}: not JSON: line {line}, column {column}"
@@ -307,9 +321,13 @@ impl<W: Write> Converter<W> {
                 }
                 Some(Ok(IgnoredAny)) => read::to_er7(&file[start..documents.byte_offset()]),
             };
+            self.tally.read += 1;
             match message {
                 Ok(message) => self.er7(&message)?,
-                Err(error) => problems.push(format!("message {number}: {error}")),
+                Err(error) => {
+                    self.tally.refused += 1;
+                    problems.push(format!("message {number}: {error}"));
+                }
             }
         }
     }

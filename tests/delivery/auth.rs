@@ -137,6 +137,36 @@ fn a_token_that_has_expired_is_not_shown_and_an_endpoint_that_is_down_is_waited_
     );
 }
 
+/// What is shown is always a token that still lives: no message has to be refused first.
+#[test]
+fn a_token_is_replaced_before_it_expires_while_messages_come() {
+    let folder = TempDir::new().unwrap();
+    let endpoint = Arc::new(TokenEndpoint::start("bridge", SECRET, 2 * SECOND));
+    let app = TestApp::start();
+    let admits = Arc::clone(&endpoint);
+    app.respond(move |request| match request.header("Authorization") {
+        Some(token) if admits.admits(token) => Reply::ok(),
+        _ => Reply::status(401),
+    });
+    let bridge = Bridge::start(&oauth(&app, &endpoint, &folder.path().join("secret")));
+    let mut peer = RawPeer::connect(bridge.address());
+    let started = Instant::now();
+    let mut sent = 0;
+    while endpoint.requests() < 3 {
+        assert!(
+            started.elapsed() < PATIENCE,
+            "{} tokens",
+            endpoint.requests()
+        );
+        sent += 1;
+        let id = format!("MSG{sent}");
+        peer.exchange(messages::adt(&id)).expect("AA", &id);
+    }
+    assert_eq!(app.requests().len(), sent, "none was shown in vain");
+    let tokens: BTreeSet<String> = shown(&app).into_iter().collect();
+    assert_eq!(tokens.len(), 3);
+}
+
 /// Nobody waits for it longer than for an app, and no connection for the requests of others.
 #[test]
 fn an_endpoint_that_hangs_is_given_up_by_all_connections_at_once_and_asked_again() {

@@ -7,9 +7,12 @@
 
 mod bridge;
 mod cases;
+mod feed;
 mod judged;
+mod overrides;
 mod parts;
 mod programs;
+mod secured;
 mod stored;
 #[path = "../support/mod.rs"]
 mod support;

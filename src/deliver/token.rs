@@ -142,8 +142,13 @@ impl Tokens {
 /// A file's one line.
 fn read(path: &Path) -> Result<Secret, String> {
     let mut text = String::new();
-    let file =
-        File::open(path).and_then(|file| file.take(LONGEST as u64).read_to_string(&mut text));
+    let file = std::fs::metadata(path).and_then(|kind| match kind.is_file() {
+        true => File::open(path)?
+            .take(LONGEST as u64)
+            .read_to_string(&mut text),
+        // A pipe that nobody writes to would hold up every connection.
+        false => Err(io::Error::other("it is not a file")),
+    });
     let text = text.trim_ascii();
     let why = match file {
         Err(error) => error,

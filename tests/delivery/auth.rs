@@ -79,6 +79,11 @@ fn without_a_token_nothing_is_sent() {
     let line = bridge.wait_for_log("there is no token to show to the application");
     assert!(line.text_field("reason").unwrap().contains("token"));
     bridge.assert_not_logged("lines");
+    // One that nobody writes to would be waited for.
+    std::fs::remove_file(&file).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&file).status();
+    assert!(made.unwrap().success());
+    peer.exchange(messages::adt("MSG3")).expect("AE", "MSG3");
 }
 
 fn oauth(app: &TestApp, endpoint: &TokenEndpoint, secret: &Path) -> String {

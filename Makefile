@@ -44,6 +44,7 @@ interop: ## Other people's MLLP clients and parsers against the bridge: HAPI HL7
 fhir: ## Three validators of FHIR R4 and a real FHIR server, and what is worth knowing of them
 	@tests/tools/fhir.sh
 	FHIR=required $(CARGO) test --locked --test fhir
+	FHIR=required $(CARGO) test --locked --test guide
 
 .PHONY: doc
 doc: ## API docs; a broken link is an error

@@ -360,7 +360,10 @@ fn make(
     match (test, yes) {
         (Test::Valued, true) => draft.set(place, &sample(place)),
         (Test::Valued, false) | (Test::Exactly(_) | Test::More(_), false) => draft.clear(place),
-        (Test::OneOf(texts), true) => draft.set(place, &meant(place, &texts[0])),
+        (Test::OneOf(texts), true) => {
+            let first = texts.iter().find(|text| PREFERRED.contains(&text.as_str()));
+            draft.set(place, &meant(place, first.unwrap_or(&texts[0])));
+        }
         (Test::OneOf(_), false) => draft.set(place, "ZZ"),
         (Test::Same(other), true) => draft.set(place, &draft.get(other)),
         (Test::Same(_), false) => draft.set(place, "OTHER"),
@@ -377,6 +380,9 @@ fn make(
         }
     }
 }
+
+/// Of several codes, those that the row's element has room for.
+const PREFERRED: &[&str] = &["NM"];
 
 /// Some conditions say in words what a code means.
 fn meant(place: &Place, text: &str) -> String {

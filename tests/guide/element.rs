@@ -144,19 +144,57 @@ pub fn says(values: &[Value], text: &str) -> bool {
     })
 }
 
-/// Resources that these values refer to.
+/// Types of the resources that these values refer to, and of those that these do.
 pub fn referred(values: &[Value], bundle: &Value) -> Vec<String> {
     let none = Vec::new();
     let entries = bundle["entry"].as_array().unwrap_or(&none);
-    let kind = |value: &Value| {
-        let url = value.get("reference")?;
-        let entry = entries.iter().find(|entry| entry["fullUrl"] == *url)?;
-        entry["resource"]["resourceType"]
-            .as_str()
-            .map(str::to_owned)
-    };
-    values.iter().filter_map(kind).collect()
+    let mut found = Vec::new();
+    let mut at = Vec::new();
+    values.iter().for_each(|value| references(value, &mut at));
+    for _ in 0..3 {
+        let meant = |value: &Value| {
+            let url = value.get("reference")?;
+            let entry = entries.iter().find(|entry| entry["fullUrl"] == *url)?;
+            Some(entry["resource"].clone())
+        };
+        let resources: Vec<Value> = at.iter().filter_map(meant).collect();
+        found.extend(
+            resources
+                .iter()
+                .filter_map(|one| one["resourceType"].as_str().map(str::to_owned)),
+        );
+        at = resources
+            .iter()
+            .filter(|one| THROUGH.iter().any(|kind| one["resourceType"] == *kind))
+            .filter_map(Value::as_object)
+            .flat_map(|members| members.values().cloned())
+            .flat_map(|value| match value {
+                Value::Array(items) => items,
+                other => vec![other],
+            })
+            .collect();
+    }
+    found
 }
+
+/// All references in a value.
+fn references(value: &Value, found: &mut Vec<Value>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        Value::Object(members) => {
+            if members.contains_key("reference") {
+                found.push(value.clone());
+            }
+            members
+                .values()
+                .for_each(|member| references(member, found));
+        }
+        _ => {}
+    }
+}
+
+/// Resources that stand for those that they refer to.
+const THROUGH: &[&str] = &["PractitionerRole", "Location"];
 
 #[cfg(test)]
 mod tests {

@@ -16,5 +16,8 @@ mod convert;
 mod draft;
 mod element;
 mod page;
+#[path = "../fhir/parts/mod.rs"]
+mod parts;
 mod sample;
 mod segments;
+mod valid;

@@ -34,7 +34,7 @@ pub fn sample(kind: &str, code: &str) -> String {
         "DLN" => "D7^ST^20280101".to_owned(),
         "PLN" => "P7^AUTH^NPI".to_owned(),
         "PT" => "D^A".to_owned(),
-        "RPT" => "^^^^^4^h".to_owned(),
+        "RPT" => "Q4H^^^^4^h".to_owned(),
         "TQ" => "1^^^20260107030405+0000^20260107040405+0000^S".to_owned(),
         "SPS" => "BLD^^METHOD^ARM".to_owned(),
         "OG" => "1^2".to_owned(),

@@ -303,7 +303,8 @@ fn allergies_diagnoses_procedures_and_cover() {
         condition["code"]["coding"][0]["system"],
         "http://hl7.org/fhir/sid/icd-10"
     );
-    assert_eq!(condition["code"]["text"], "Hypertension");
+    assert_eq!(condition["code"]["coding"][0]["display"], "Hypertension");
+    assert_eq!(condition["code"]["text"], "high", "DG1-4");
     let encounter = bundle.one("Encounter");
     assert_eq!(bundle.at(&condition["encounter"]), encounter);
     let diagnosis = &encounter["diagnosis"][0];
@@ -386,5 +387,7 @@ fn segments_that_come_before_their_encounter_add_to_it() {
     assert_eq!(encounter["participant"].as_array().unwrap().len(), 2);
     assert_eq!(encounter["diagnosis"].as_array().unwrap().len(), 1);
     let own = &bundle.one("Patient")["generalPractitioner"][0];
-    assert_eq!(bundle.at(own)["name"][0]["family"], "OWN");
+    let role = bundle.at(own);
+    let practitioner = bundle.at(&role["practitioner"]);
+    assert_eq!(practitioner["name"][0]["family"], "OWN");
 }

@@ -24,7 +24,11 @@ fn an_order_is_a_service_request() {
         bundle.at(&request["reasonReference"][0])["resourceType"],
         "Condition"
     );
-    let entry = bundle.one("Provenance");
+    let [sent, entry] = bundle.all("Provenance")[..] else {
+        panic!("who sent it, and who entered it")
+    };
+    let target = bundle.at(&sent["target"][0]);
+    assert_eq!(target["resourceType"], "MessageHeader");
     assert_eq!(bundle.at(&entry["target"][0]), request);
     assert_eq!(entry["agent"][0]["type"]["coding"][0]["code"], "enterer");
 }

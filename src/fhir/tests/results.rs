@@ -149,8 +149,9 @@ fn a_report_has_its_request_its_results_and_its_specimen() {
     let request = bundle.at(&reports[0]["basedOn"][0]);
     assert_eq!(request["resourceType"], "ServiceRequest");
     assert_eq!(request["intent"], "order");
+    let requester = bundle.at(&request["requester"]);
     assert_eq!(
-        bundle.at(&request["requester"])["name"][0]["family"],
+        bundle.at(&requester["practitioner"])["name"][0]["family"],
         "DOCTOR"
     );
     let specimen = bundle.at(&reports[0]["specimen"][0]);

@@ -98,4 +98,7 @@ fn a_fhir_message_is_refused_by_a_server_that_processes_none() {
     ack.expect("AE", "F6");
     assert_eq!(ack.err()[0].component(3, 1), "102", "{ack}");
     assert!(found("7104").iter().all(Vec::is_empty));
+    let message = json!({"resourceType": "Bundle", "type": "message"});
+    let said = server().post("$process-message", &message);
+    assert_eq!(said.status, 400, "{}", said.body);
 }

@@ -21,17 +21,29 @@ const REQUIRED: &[(&str, &[&str])] = &[
     ("Account", &["status"]),
     ("AllergyIntolerance", &["patient"]),
     ("Appointment", &["status", "participant"]),
+    ("ChargeItem", &["status", "code", "subject"]),
     ("Condition", &["subject"]),
     ("Coverage", &["status", "beneficiary", "payor"]),
     ("Device", &[]),
     ("DiagnosticReport", &["status", "code"]),
     ("DocumentReference", &["status", "content"]),
     ("Encounter", &["status", "class"]),
+    ("Goal", &["lifecycleStatus", "description", "subject"]),
     (
         "Immunization",
         &["status", "vaccineCode", "patient", "occurrence*"],
     ),
     ("Location", &[]),
+    ("Medication", &[]),
+    (
+        "MedicationAdministration",
+        &["status", "medication*", "subject", "effective*"],
+    ),
+    ("MedicationDispense", &["status", "medication*"]),
+    (
+        "MedicationRequest",
+        &["status", "intent", "medication*", "subject"],
+    ),
     ("MessageHeader", &["event*", "source"]),
     ("Observation", &["status", "code"]),
     ("Organization", &[]),
@@ -187,12 +199,13 @@ fn every_covered_message_of_the_corpus_makes_a_bundle() {
 
 const EVENTS: &[&str] = &[
     "ADT^A01", "ADT^A03", "ADT^A02", "ORU^R01", "VXU^V04", "SIU^S12", "MDM^T02", "ORM^O01",
-    "OML^O21",
+    "OML^O21", "OML^O33", "OMG^O19", "OUL^R22", "OUL^R24", "OMP^O09", "RDE^O11", "RDS^O13",
+    "RAS^O17", "DFT^P03", "BAR^P01", "PPR^PC1", "REF^I12",
 ];
 const SEGMENTS: &[&str] = &[
     "EVN", "PID", "PD1", "NK1", "PV1", "PV2", "OBX", "AL1", "DG1", "PR1", "GT1", "IN1", "ORC",
     "OBR", "NTE", "SPM", "TQ1", "RXA", "RXR", "SCH", "AIS", "AIG", "AIL", "AIP", "TXA", "SFT",
-    "IAM", "ZZZ", "RGS", "ROL",
+    "IAM", "ZZZ", "RGS", "ROL", "RXO", "RXE", "RXD", "FT1", "PRB", "GOL", "RF1", "PRD",
 ];
 
 /// Fields as senders fill them, and as they should not.

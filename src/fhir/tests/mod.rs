@@ -7,9 +7,13 @@ use serde_json::{Value, json};
 use std::sync::OnceLock;
 
 mod adt;
+mod charges;
 mod language;
 mod orders;
+mod pharmacy;
+mod problems;
 mod results;
+mod specimens;
 
 fn mapper() -> &'static Mapper {
     static MAPPER: OnceLock<Mapper> = OnceLock::new();
@@ -135,6 +139,16 @@ impl Bundle {
 
 const MSH: &str = "MSH|^~\\&|REG^2.16.840.1.113883.19.3.1^ISO|CLINIC|EHR|WEST|20260301101500+0100||ADT^A01^ADT_A01|M1|P|2.5.1\n";
 
+/// A segment with these fields.
+fn segment(id: &str, fields: &[(usize, &str)]) -> String {
+    let last = fields.iter().map(|field| field.0).max().unwrap_or(0);
+    let mut all = vec![""; last];
+    for (number, value) in fields {
+        all[number - 1] = value;
+    }
+    format!("{id}|{}\n", all.join("|"))
+}
+
 fn adt(segments: &str) -> Bundle {
     Bundle::of(&format!("{MSH}{segments}"))
 }
@@ -220,8 +234,8 @@ fn a_time_without_a_zone_has_msh_7s_else_the_configured_one() {
 fn what_no_map_covers_is_said_by_its_event() {
     for (event, said) in [
         (
-            "PPR^PC1",
-            "there is no FHIR map for PPR^PC1; docs/fhir.md lists what is covered",
+            "MFN^M02",
+            "there is no FHIR map for MFN^M02; docs/fhir.md lists what is covered",
         ),
         (
             "",

@@ -3,7 +3,7 @@
 use super::{Bundle, MSH};
 use serde_json::json;
 
-fn message(event: &str, segments: &str) -> Bundle {
+pub(super) fn message(event: &str, segments: &str) -> Bundle {
     let header = MSH.replace("ADT^A01^ADT_A01", event);
     Bundle::of(&format!("{header}{segments}"))
 }

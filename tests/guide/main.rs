@@ -15,6 +15,7 @@ mod condition;
 mod convert;
 mod draft;
 mod element;
+mod messages;
 mod page;
 #[path = "../fhir/parts/mod.rs"]
 mod parts;

@@ -1,6 +1,7 @@
 //! docs/guide-rows.md, made of what the tests find. `UPDATE_DOCS=1` writes it (`make docs`).
 
 use crate::convert::repository;
+use crate::messages;
 use crate::segments::{self, State};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -114,6 +115,16 @@ fn page() -> String {
         })
         .collect();
     section(&mut page, "Segment maps", "map", &rows);
+    let rows: Vec<Told> = messages::rows()
+        .iter()
+        .zip(messages::states())
+        .map(|(row, (state, _))| Told {
+            group: row.structure.clone(),
+            name: format!("`{}`", messages::name(row)).replace('|', "\\|"),
+            state: state.clone(),
+        })
+        .collect();
+    section(&mut page, "Message maps", "structure", &rows);
     page
 }
 

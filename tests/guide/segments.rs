@@ -109,7 +109,7 @@ pub fn table(file: &str) -> std::vec::IntoIter<Vec<String>> {
     rows.into_iter()
 }
 
-fn target(map: &str) -> String {
+pub fn target(map: &str) -> String {
     let inner = map.split_once('[').unwrap().1.trim_end_matches(']');
     inner.split('-').next().unwrap().to_owned()
 }
@@ -147,7 +147,7 @@ fn differs() -> &'static [Differs] {
 }
 
 /// Whether a text is as a pattern says, in which `*` is anything.
-fn like(pattern: &str, text: &str) -> bool {
+pub fn like(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else {
@@ -414,7 +414,7 @@ fn kinds() -> &'static HashMap<String, String> {
 }
 
 /// A value for a place that a condition asks for.
-fn at(place: &Place) -> String {
+pub fn at(place: &Place) -> String {
     let kind = kinds().get(&place.whole().to_string());
     match (kind, place.component) {
         (Some(kind), 0) => sample(kind, "").replace('7', "6"),

@@ -156,6 +156,7 @@ pub(super) fn not_covered(why: &NotCovered) -> Outcome {
             location: match why {
                 NotCovered::Event(_) => "MSH-9".parse().ok(),
                 NotCovered::Patients => "PID[2]".parse().ok(),
+                NotCovered::Lacks(_) | NotCovered::Same(_) => None,
             },
             condition: 200,
             text: why.to_string(),

@@ -4,12 +4,14 @@
 //! two messages about one patient name the same one.
 
 use super::engine::{REFERENCE, Resource};
+use super::identity::SHARED;
 use super::json::{write_members, write_text};
+use super::object;
 use super::raw::Request;
 use super::systems::urn;
 use crate::config::BundleType;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -17,6 +19,9 @@ use uuid::Uuid;
 const NAMESPACE: Uuid = Uuid::from_u128(0x5d1c_60ab_3f3e_5b0c_9d5e_6a1f_0c4b_7e21);
 /// Between the parts of what an id is made of.
 const BETWEEN: char = '\u{1f}';
+
+/// The system of the identifiers that are made of keys.
+const KEY: &str = "urn:hl7-v2:key";
 
 /// What the bundle says of the message.
 pub(super) struct About<'m> {
@@ -30,8 +35,11 @@ pub(super) struct About<'m> {
     pub timestamp: Option<&'m str>,
 }
 
-struct Entry {
+/// How a resource is addressed.
+pub(super) struct Entry {
     id: Uuid,
+    /// The id is made of a key.
+    keyed: bool,
     /// `system|value`, where that is what the request asks for.
     identifier: Option<String>,
     /// Another of the same identity has taken its elements.
@@ -40,11 +48,11 @@ struct Entry {
 
 /// Writes the bundle.
 pub(super) fn write(
-    resources: &mut [Resource<'_>],
+    resources: &[Resource<'_>],
+    entries: &[Entry],
     about: &About<'_>,
     kind: BundleType,
 ) -> Vec<u8> {
-    let entries = identify(resources, about);
     let resolve = |text: &str| {
         let number: usize = text.strip_prefix(REFERENCE)?.parse().ok()?;
         let entry = entries.get(number)?;
@@ -115,7 +123,7 @@ fn request(out: &mut Vec<u8>, resource: &Resource<'_>, entry: &Entry) {
             utf8_percent_encode(identifier, NON_ALPHANUMERIC)
         )
     };
-    let (method, url, if_none_exist) = match (&entry.identifier, resource.block.request) {
+    let (method, url, if_none_exist) = match (&entry.identifier, resource.request) {
         (Some(identifier), Request::Create) => ("POST", kind.to_owned(), Some(query(identifier))),
         (Some(identifier), _) => ("PUT", format!("{kind}?{}", query(identifier)), None),
         (None, _) => ("PUT", format!("{kind}/{}", entry.id), None),
@@ -131,24 +139,31 @@ fn request(out: &mut Vec<u8>, resource: &Resource<'_>, entry: &Entry) {
     out.push(b'}');
 }
 
-/// Types of identifiers (v2-0203) that a family shares, or that are made up where they are not known: nobody is asked for by one.
-const SHARED: [&str; 9] = ["SS", "SB", "DL", "MB", "MC", "MA", "HC", "PN", "XX"];
+/// Types of R4 without `identifier[]`: their id is all that they are known by.
+const NAMELESS: [&str; 8] = [
+    "AuditEvent",
+    "Binary",
+    "Bundle",
+    "Composition",
+    "Linkage",
+    "MessageHeader",
+    "Provenance",
+    "QuestionnaireResponse",
+];
 
-/// The first identifier, as `system|value`, or the first that names its system: but not where there is a key, since the
-/// first one is that, and those behind it (a social security number) are everybody's.
-fn identifier(content: &Map<String, Value>, only_first: bool) -> Option<String> {
-    let all = content.get("identifier")?;
-    let one = std::slice::from_ref(all);
-    let all = all.as_array().map_or(one, Vec::as_slice);
-    let asked = if only_first { 1 } else { all.len() };
+/// The identifiers, as `system|value`, that name their system and are not of a type that others have too.
+fn identifiers(content: &Map<String, Value>) -> impl Iterator<Item = String> {
+    let all = content.get("identifier").map(std::slice::from_ref);
+    let all = all.map(|one| one[0].as_array().map_or(one, Vec::as_slice));
     let is_shared = |identifier: &&Value| {
         let kind = identifier
             .pointer("/type/coding/0/code")
             .and_then(Value::as_str);
         kind.is_some_and(|kind| SHARED.contains(&kind))
     };
-    let all = all.iter().take(asked).filter(|one| !is_shared(one));
-    all.into_iter().find_map(|identifier| {
+    let all = all.unwrap_or_default().iter();
+    let own = all.filter(move |one| !is_shared(one));
+    own.filter_map(|identifier| {
         let part = |name| identifier.get(name).and_then(Value::as_str);
         // A bar in the value cannot be told from the one before it.
         let value = part("value").filter(|value| !value.contains(['|', ',', '$', '\\']))?;
@@ -156,29 +171,74 @@ fn identifier(content: &Map<String, Value>, only_first: bool) -> Option<String> 
     })
 }
 
-/// Gives each resource its id, and puts those of one identity together.
-fn identify(resources: &mut [Resource<'_>], about: &About<'_>) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = Vec::with_capacity(resources.len());
+/// What a server is asked by: where there is a key, its first part, if that is an identifier of the resource.
+fn asked_by(resource: &Resource<'_>) -> Option<String> {
+    let mut all = identifiers(&resource.content);
+    match (resource.request, resource.key.first()) {
+        (Request::Put, _) => None,
+        (_, None) => all.next(),
+        (_, Some(first)) => all.find(|own| own == first),
+    }
+}
+
+/// Values that one identity had no room for, and whose they were.
+pub(super) type Dropped = Vec<(usize, Value)>;
+
+/// Gives each resource its id, and puts those of one identity together. The second list has what could not be kept then.
+///
+/// # Errors
+/// If two things that the message tells apart are one by their identifiers: their type.
+pub(super) fn identify(
+    resources: &mut [Resource<'_>],
+    about: &About<'_>,
+) -> Result<(Vec<Entry>, Dropped), String> {
+    let mut entries = name_all(resources, about);
+    tell_apart(resources, &mut entries);
+    let mut dropped = Vec::new();
     let mut known: HashMap<Uuid, usize> = HashMap::with_capacity(resources.len());
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    let mut places: HashMap<Uuid, usize> = HashMap::new();
     for at in 0..resources.len() {
-        let resource = &resources[at];
-        let (kind, asked) = (resource_type(resource), resource.block.request);
+        if !resources[at].live {
+            continue;
+        }
+        let first = *known.entry(entries[at].id).or_insert(at);
+        if first == at {
+            name_by_key(&mut resources[at], &mut entries[at]);
+            continue;
+        }
+        let (one, other) = (&resources[first], &resources[at]);
+        let updates = one.request == Request::Update || other.request == Request::Update;
+        if updates && one.label != other.label {
+            return Err(resource_type(other).to_owned());
+        }
+        entries[at].same_as = Some(first);
+        let content = std::mem::take(&mut resources[at].content);
+        let lost = object::join(&mut resources[first].content, content);
+        dropped.extend(lost.into_iter().map(|value| (at, value)));
+    }
+    Ok((entries, dropped))
+}
+
+fn id_of(kind: &str, seed: &str) -> Uuid {
+    Uuid::new_v5(&NAMESPACE, format!("{kind}{BETWEEN}{seed}").as_bytes())
+}
+
+/// Each by what identifies it, or else by the message.
+fn name_all(resources: &[Resource<'_>], about: &About<'_>) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::with_capacity(resources.len());
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for resource in resources {
+        let kind = resource_type(resource);
         let keyed = resource.key.first().is_some_and(|first| !first.is_empty());
-        let own = match asked {
-            Request::Put => None,
-            Request::Update | Request::Create => identifier(&resource.content, keyed),
-        };
+        let own = asked_by(resource);
         let count = counts.entry(kind).or_default();
         *count += 1;
-        let seed = match (&own, asked) {
+        let seed = match (&own, resource.request) {
             (Some(own), _) => format!("identifier{BETWEEN}{own}"),
             (None, _) if keyed => {
                 let key = resource.key.join(&BETWEEN.to_string());
                 format!("key{BETWEEN}{}{BETWEEN}{key}", about.sender)
             }
-            (None, Request::Create) => {
+            (None, Request::Create) if resource.key.is_empty() => {
                 let mut content = Vec::new();
                 let resolve = |text: &str| {
                     let number: usize = text.strip_prefix(REFERENCE)?.parse().ok()?;
@@ -187,41 +247,64 @@ fn identify(resources: &mut [Resource<'_>], about: &About<'_>) -> Vec<Entry> {
                         .map(|entry: &Entry| entry.id.to_string())
                 };
                 write_members(&mut content, &resource.content, &resolve);
-                format!("content{BETWEEN}{}", String::from_utf8_lossy(&content))
+                let content = String::from_utf8_lossy(&content);
+                format!("content{BETWEEN}{}{BETWEEN}{content}", about.sender)
             }
             (None, _) => format!("message{BETWEEN}{}{BETWEEN}{count}", about.identity),
         };
-        let id_of = |seed: &str| {
-            let name = format!("{kind}{BETWEEN}{seed}");
-            Uuid::new_v5(&NAMESPACE, name.as_bytes())
-        };
-        let mut id = id_of(&seed);
-        let mut same_as = known.get(&id).copied();
-        if asked == Request::Put {
-            // The key is not one: the lines of a text, say. They are told apart by their order.
-            let place = places.entry(id).or_insert(0_usize);
-            *place += 1;
-            if *place > 1 {
-                id = id_of(&format!("{seed}{BETWEEN}{place}"));
-            }
-            same_as = None;
-        }
-        match same_as {
-            None => {
-                known.insert(id, at);
-            }
-            Some(first) => {
-                let content = std::mem::take(&mut resources[at].content);
-                for (name, value) in content {
-                    resources[first].content.entry(name).or_insert(value);
-                }
-            }
-        }
         entries.push(Entry {
-            id,
+            id: id_of(kind, &seed),
             identifier: own,
-            same_as,
+            keyed,
+            same_as: None,
         });
     }
     entries
+}
+
+/// Several of one key: by what their map says, then by their order and how many they are, so that one that comes alone later
+/// never takes another's place.
+fn tell_apart(resources: &[Resource<'_>], entries: &mut [Entry]) {
+    let by_words = |resource: &Resource<'_>| resource.apart.join(&BETWEEN.to_string());
+    for pass in 0..2 {
+        let mut same: HashMap<Uuid, Vec<usize>> = HashMap::new();
+        for (at, resource) in resources.iter().enumerate() {
+            let told = match resource.request {
+                Request::Put => true,
+                Request::Update => !resource.apart.is_empty() && entries[at].identifier.is_none(),
+                Request::Create => false,
+            };
+            if resource.live && told {
+                same.entry(entries[at].id).or_default().push(at);
+            }
+        }
+        for all in same.into_values().filter(|all| all.len() > 1) {
+            for (place, at) in all.iter().enumerate() {
+                let words = match pass {
+                    0 => by_words(&resources[*at]),
+                    _ => format!("{} of {}", place + 1, all.len()),
+                };
+                let entry = &mut entries[*at];
+                entry.id = id_of(
+                    resource_type(&resources[*at]),
+                    &format!("{}{BETWEEN}{words}", entry.id),
+                );
+            }
+        }
+    }
+}
+
+/// Where a server is to be asked by the key: puts it among the identifiers.
+fn name_by_key(resource: &mut Resource<'_>, entry: &mut Entry) {
+    let nameless = NAMELESS.contains(&resource_type(resource));
+    if resource.request == Request::Put || !entry.keyed || entry.identifier.is_some() || nameless {
+        return;
+    }
+    let value = entry.id.to_string();
+    entry.identifier = Some(format!("{KEY}|{value}"));
+    let all = resource.content.entry("identifier");
+    let all = all.or_insert_with(|| Value::Array(Vec::new()));
+    if let Value::Array(all) = all {
+        all.push(json!({"system": KEY, "value": value}));
+    }
 }

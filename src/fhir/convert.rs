@@ -4,15 +4,13 @@ use super::bundle::{self, About};
 use super::compile::{self, MapError};
 use super::date::{self, Zone};
 use super::embedded::FILES;
-use super::engine::{Engine, Here, Resource, reference};
+use super::engine::{Engine, Here, Resource};
 use super::message::Message;
-use super::object::{absent, has, insert};
 use super::primitive::Refused;
-use super::program::{Link, Makers, Program};
+use super::program::{Makers, Program};
 use super::structure::{self, Placed};
 use crate::config::BundleType;
 use crate::hl7::Header;
-use serde_json::Value;
 use std::collections::HashMap;
 use std::fmt;
 use twox_hash::XxHash3_128;
@@ -117,8 +115,12 @@ pub struct Explained {
 pub enum NotCovered {
     /// No map covers its structure: MSH-9 as `ADT^A40`, of letters and digits only; empty where it names none.
     Event(String),
-    /// It is about more than one patient.
+    /// It is about more than one patient, in a structure that has one.
     Patients,
+    /// It does not name what it is about: the resource that it would be.
+    Lacks(String),
+    /// Two things of this type that it tells apart are one by their identifiers.
+    Same(String),
 }
 
 impl fmt::Display for NotCovered {
@@ -130,6 +132,11 @@ impl fmt::Display for NotCovered {
             Self::Event(event) => write!(
                 f,
                 "there is no FHIR map for {event}; docs/fhir.md lists what is covered"
+            ),
+            Self::Lacks(what) => write!(f, "it does not identify its `{what}`, without which there is nothing to change"),
+            Self::Same(kind) => write!(
+                f,
+                "it tells two of type {kind} apart that have one identifier"
             ),
             Self::Patients => f.write_str(
                 "it has more than one PID, and no bundle is made of a message about several patients",
@@ -181,7 +188,8 @@ impl Mapper {
         let message = Message::new(bytes, header, utf8);
         // Whose a segment behind the second PID is cannot be told with certainty in every structure.
         let patients = message.segments().filter(|segment| segment.id() == b"PID");
-        if patients.count() > 1 {
+        let patients = patients.count();
+        if !structure.patients && patients > 1 {
             return Err(NotCovered::Patients);
         }
         let (scopes, placed) = structure::group(&self.program, structure.root, &message);
@@ -199,9 +207,16 @@ impl Mapper {
         let zone = zone.unwrap_or(options.zone);
         let mut engine = Engine::new(&self.program, &message, &scopes, zone, options.explain);
         engine.run(&placed, &structure.makers);
+        engine.settle(&structure.links);
         engine.link(&structure.links);
-        for number in 0..engine.resources.len() {
-            engine.check(number);
+        for name in &structure.needs {
+            let is_it = |one: &&Resource<'_>| {
+                let known = one.key.first().is_some_and(|first| !first.is_empty());
+                one.live && known && one.label == Some(name)
+            };
+            if engine.resources.iter().filter(is_it).count() < patients.max(1) {
+                return Err(NotCovered::Lacks(name.clone()));
+            }
         }
         let sender = format!("{}|{}", text(3), text(4));
         let timestamp = moment.and_then(|moment| moment.instant(zone));
@@ -219,7 +234,10 @@ impl Mapper {
             sender: &sender,
             timestamp: timestamp.as_deref(),
         };
-        let bundle = bundle::write(&mut engine.resources, &about, options.kind);
+        let (entries, dropped) =
+            bundle::identify(&mut engine.resources, &about).map_err(NotCovered::Same)?;
+        engine.drop_values(dropped);
+        let bundle = bundle::write(&engine.resources, &entries, &about, options.kind);
         Ok(Converted {
             bundle,
             structure: structure.name.clone(),
@@ -281,11 +299,14 @@ impl<'p> Engine<'p, '_, '_> {
                         let first = makers.and_then(|makers| makers.blocks.first());
                         let first = first.map_or(block, |first| &self.program.blocks[*first]);
                         let key = self.key(first, here);
+                        let apart = self.parts(&first.apart, here);
                         self.resources.push(Resource {
                             block: first,
                             label: Some(&used.into),
                             here,
                             key,
+                            apart,
+                            request: first.request,
                             content: serde_json::Map::new(),
                             live: false,
                             took: Vec::new(),
@@ -299,6 +320,9 @@ impl<'p> Engine<'p, '_, '_> {
                         number
                     }
                 };
+                if let Some(request) = used.request {
+                    self.resources[number].request = request;
+                }
                 self.add(number, &block.body, here);
             }
         }
@@ -310,61 +334,6 @@ impl<'p> Engine<'p, '_, '_> {
                 self.add(number, &self.program.blocks[*block].defaults, here);
             }
         }
-    }
-
-    /// Sets the references between resources.
-    fn link(&mut self, links: &[Link]) {
-        for link in links {
-            for number in 0..self.resources.len() {
-                let resource = &self.resources[number];
-                let named = resource.label == Some(&link.of) && resource.live;
-                if !named || link.unless.iter().any(|name| has(&resource.content, name)) {
-                    continue;
-                }
-                let targets = self.targets(number, &link.target);
-                let content = &mut self.resources[number].content;
-                let wanted = if link.to.list { targets.len() } else { 1 };
-                for target in targets.iter().take(wanted) {
-                    insert(content, &link.to, Value::Object(reference(*target)));
-                }
-                if let (true, Some(reason)) = (targets.is_empty(), &link.absent) {
-                    insert(content, &link.to, absent(reason));
-                }
-            }
-        }
-    }
-
-    /// The nearest around a resource, else all inside its group.
-    fn targets(&self, from: usize, label: &str) -> Vec<usize> {
-        let live = |number: &usize| {
-            let resource = &self.resources[*number];
-            *number != from && resource.live && resource.label == Some(label)
-        };
-        let own = self.resources[from].here.scope;
-        let mut scope = Some(own);
-        while let Some(around) = scope {
-            let found = self.names.get(&(around, label)).copied();
-            if let Some(found) = found.filter(live) {
-                return vec![found];
-            }
-            scope = self.scopes.get(around).and_then(|scope| scope.parent);
-        }
-        let inside = |number: &usize| self.is_inside(self.resources[*number].here.scope, own);
-        (0..self.resources.len())
-            .filter(live)
-            .filter(inside)
-            .collect()
-    }
-
-    fn is_inside(&self, scope: usize, outer: usize) -> bool {
-        let mut scope = Some(scope);
-        while let Some(around) = scope {
-            if around == outer {
-                return true;
-            }
-            scope = self.scopes.get(around).and_then(|scope| scope.parent);
-        }
-        false
     }
 
     fn ledger(&mut self) -> Ledger {

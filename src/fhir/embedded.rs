@@ -9,8 +9,10 @@ macro_rules! files {
 /// Name and text of each file under `mappings/`.
 pub const FILES: &[(&str, &str)] = files![
     "messages/ADT_A01.yaml",
-    "messages/ADT_A02.yaml",
-    "messages/ADT_A03.yaml",
+    "messages/ADT_A05.yaml",
+    "messages/ADT_A09.yaml",
+    "messages/ADT_A17.yaml",
+    "messages/ADT_A39.yaml",
     "messages/BAR_P01.yaml",
     "messages/DFT_P03.yaml",
     "messages/MDM_T02.yaml",
@@ -36,6 +38,7 @@ pub const FILES: &[(&str, &str)] = files![
     "segments/GOL.yaml",
     "segments/GT1.yaml",
     "segments/IN1.yaml",
+    "segments/MRG.yaml",
     "segments/MSH.yaml",
     "segments/NK1.yaml",
     "segments/NTE-more.yaml",

@@ -4,11 +4,12 @@
 //! dropped after all, what it took counts as not taken.
 
 use super::date::{self, Zone};
+use super::facility::Facility;
 use super::message::{Message, Span};
 use super::object::{self, absent, insert, missing};
-use super::place::Place;
 use super::primitive::Refused;
 use super::program::{Block, Body, Origin, Program, Row, Source, Target};
+use super::raw::Request;
 use super::structure::Scope;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -34,6 +35,10 @@ pub(super) struct Resource<'p> {
     pub here: Here,
     /// What identifies it; the first is empty where nothing does.
     pub key: Vec<String>,
+    /// What tells it from others of its key.
+    pub apart: Vec<String>,
+    /// How it is written.
+    pub request: Request,
     /// Its elements.
     pub content: Map<String, Value>,
     /// Whether a value of the message is in it.
@@ -59,6 +64,8 @@ pub(super) struct Engine<'p, 'm, 'a> {
     pub(super) message: &'m Message<'a>,
     pub(super) scopes: &'m [Scope],
     pub(super) zone: Zone,
+    /// Who sends.
+    pub(super) facility: Facility,
     pub(super) resources: Vec<Resource<'p>>,
     /// The values that rows have taken. One that was given back has no bytes.
     pub(super) used: Vec<Span>,
@@ -96,6 +103,7 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
             message,
             scopes,
             zone,
+            facility: Facility::of(message),
             resources: Vec::new(),
             used: Vec::new(),
             refused: Vec::new(),
@@ -147,17 +155,6 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
         resource.content = content;
     }
 
-    /// What identifies a resource of this map.
-    pub(super) fn key(&self, block: &Block, here: Here) -> Vec<String> {
-        let text = |place: &Place| {
-            let first = self.at(*place, here).into_iter().next();
-            first.map_or_else(String::new, |span| {
-                self.message.text(self.message.leaf(span))
-            })
-        };
-        block.key.iter().map(text).collect()
-    }
-
     pub(super) fn body(&mut self, body: &'p Body, here: Here, out: &mut Map<String, Value>) {
         let first = self.used.len();
         for row in &body.rows {
@@ -207,16 +204,9 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
         }
     }
 
-    /// Takes a resource out that lacks what FHIR requires of it.
-    pub(super) fn check(&mut self, number: usize) {
+    /// Takes a resource out, with all that it took.
+    pub(super) fn take_out(&mut self, number: usize) {
         let resource = &mut self.resources[number];
-        let body = &resource.block.body;
-        if resource.label.is_none()
-            || !resource.live
-            || missing(&resource.content, &body.require).is_none()
-        {
-            return;
-        }
         resource.live = false;
         for (from, to) in std::mem::take(&mut resource.took) {
             for span in self.used.get_mut(from..to).unwrap_or_default() {
@@ -322,8 +312,8 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
 
     /// What a data type map makes of a value: an element, or a reference to a resource.
     pub(super) fn block(&mut self, block: &'p Block, here: Here) -> Option<Map<String, Value>> {
-        // A map of a site may call itself.
-        if self.depth == DEEPEST {
+        // Refused when maps are compiled; the stack is not to be the second to say so.
+        if self.depth > DEEPEST {
             return None;
         }
         self.depth += 1;
@@ -363,9 +353,11 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
             label: None,
             here,
             key: self.key(block, here),
+            apart: self.parts(&block.apart, here),
+            request: block.request,
             content,
             live: true,
-            took: Vec::new(),
+            took: vec![(mark.used, self.used.len())],
         });
         Some(reference(number))
     }
@@ -378,8 +370,8 @@ pub(super) fn reference(number: usize) -> Map<String, Value> {
     reference
 }
 
-/// Data type maps inside each other: HL7's have three levels.
-const DEEPEST: usize = 16;
+/// Data type maps inside each other: HL7's have three levels. More are refused when they are compiled.
+pub(super) const DEEPEST: usize = 16;
 
 /// Stands before a resource's number. No value of a message begins with it: control characters are not kept.
 pub(super) const REFERENCE: char = '\u{2}';

@@ -54,6 +54,53 @@ pub(super) fn insert(out: &mut Map<String, Value>, target: &Target, value: Value
     }
 }
 
+/// Adds what a second object says of the same thing: lists are joined, the first value stays, and what is not kept is returned.
+pub(super) fn join(own: &mut Map<String, Value>, other: Map<String, Value>) -> Vec<Value> {
+    let mut dropped = Vec::new();
+    for (name, value) in other {
+        match (own.get_mut(&name), value) {
+            (None, value) => {
+                own.insert(name, value);
+            }
+            (Some(Value::Array(own)), Value::Array(items)) => {
+                for item in items {
+                    if !own.contains(&item) {
+                        own.push(item);
+                    }
+                }
+            }
+            (Some(Value::Object(own)), Value::Object(inner)) if !is_reference(own) => {
+                dropped.append(&mut join(own, inner));
+            }
+            (Some(own), value) if *own == value => {}
+            (Some(_), value) => dropped.push(value),
+        }
+    }
+    dropped
+}
+
+fn is_reference(object: &Map<String, Value>) -> bool {
+    object.contains_key("reference")
+}
+
+/// Takes out what refers to one of these resources, and what is empty then. False where nothing of it is left.
+pub(super) fn forget(value: &mut Value, gone: &impl Fn(&str) -> bool) -> bool {
+    match value {
+        Value::Array(items) => {
+            items.retain_mut(|item| forget(item, gone));
+            !items.is_empty()
+        }
+        Value::Object(members) => {
+            if text(members, "reference").is_some_and(gone) {
+                return false;
+            }
+            members.retain(|_, member| forget(member, gone));
+            !members.is_empty()
+        }
+        _ => true,
+    }
+}
+
 /// Whether an element is there; `value*` is any that begins so.
 pub(super) fn has(object: &Map<String, Value>, name: &str) -> bool {
     if let Some(start) = name.strip_suffix('*') {
@@ -173,12 +220,13 @@ fn appointment(object: &mut Map<String, Value>) {
     }
     object.shift_remove("start");
     object.shift_remove("end");
-    if !matches!(
-        text(object, "status"),
-        Some("proposed" | "cancelled" | "waitlist")
-    ) {
-        object.insert("status".into(), json!("proposed"));
-    }
+    let status = match text(object, "status") {
+        Some("proposed" | "cancelled" | "waitlist") => return,
+        // It does not take place, and of these only a cancelled one needs no time.
+        Some("entered-in-error" | "noshow") => "cancelled",
+        _ => "proposed",
+    };
+    object.insert("status".into(), json!(status));
 }
 
 /// per-1, in each element that is a period: an end before the start is taken out. So is one of which that cannot be

@@ -43,6 +43,8 @@ pub enum Primitive {
     System,
     /// The same of an EI, whose second to fourth components are an HD.
     EntitySystem,
+    /// The URI of all names that the sender uses, where a name itself is the identifier.
+    Namespace,
 }
 
 /// Why a value was not used though a row reads it.
@@ -112,6 +114,7 @@ impl Primitive {
             "code-system" => Self::CodeSystem,
             "system" => Self::System,
             "entity-system" => Self::EntitySystem,
+            "namespace" => Self::Namespace,
             _ => return None,
         })
     }
@@ -125,11 +128,12 @@ impl Primitive {
             Self::String | Self::Text => Ok(Value::String(text)),
             Self::Code if is_code(&text) => Ok(Value::String(text)),
             Self::Code => Err(Refused::Code),
-            Self::Uri | Self::CodeSystem | Self::System | Self::EntitySystem => match is_uri(&text)
-            {
-                true => Ok(Value::String(text)),
-                false => Err(Refused::Uri),
-            },
+            Self::Uri | Self::CodeSystem | Self::System | Self::EntitySystem | Self::Namespace => {
+                match is_uri(&text) {
+                    true => Ok(Value::String(text)),
+                    false => Err(Refused::Uri),
+                }
+            }
             Self::Date => {
                 let moment = date::parse(&text).ok_or(Refused::Date)?;
                 Ok(Value::String(moment.date()))

@@ -28,6 +28,8 @@ pub struct Program {
     pub code_systems: Option<usize>,
     /// The vocabulary of assigning authorities.
     pub authorities: Option<usize>,
+    /// The vocabulary of the order in which identifiers are chosen.
+    pub(super) choice: Option<usize>,
     /// The vocabulary of UCUM's codes.
     pub units: Option<usize>,
 }
@@ -50,12 +52,38 @@ pub struct Block {
     pub resource: Option<String>,
     /// How it is written.
     pub request: Request,
-    /// What identifies it.
-    pub key: Vec<Place>,
+    /// What identifies it: of each part the first that is valued.
+    pub(super) key: Vec<Vec<Part>>,
+    /// What tells apart those of one key in one message.
+    pub(super) apart: Vec<Vec<Part>>,
     /// Its rows.
     pub body: Body,
     /// Rows that come last.
     pub defaults: Body,
+}
+
+/// What a value of a key is read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum As {
+    /// Its text.
+    Text,
+    /// An identifier with its authority, the best of the repetitions.
+    Cx,
+    /// An identifier with its authority.
+    Ei,
+}
+
+/// A place of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    /// Tells values of one kind from those of another.
+    pub name: Option<String>,
+    /// Where.
+    pub place: Place,
+    /// How it is read.
+    pub kind: As,
+    /// Values that identify nothing.
+    pub unless: Vec<String>,
 }
 
 /// Rows of one object, and what must hold of it.
@@ -187,6 +215,10 @@ pub struct Message {
     pub(super) makers: HashMap<String, Makers>,
     /// References.
     pub links: Vec<Link>,
+    /// A group of it has a PID for each of its repetitions.
+    pub(super) patients: bool,
+    /// Resources without which it says nothing.
+    pub(super) needs: Vec<String>,
 }
 
 /// The maps that add to one resource.
@@ -230,6 +262,8 @@ pub struct Use {
     pub block: usize,
     /// What the resource is called.
     pub into: String,
+    /// How it is written in this message, if not as its map says.
+    pub request: Option<Request>,
     /// When.
     pub when: Option<Condition>,
 }

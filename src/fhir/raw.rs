@@ -20,6 +20,9 @@ pub struct Message {
     /// References between the resources that the maps make, set when all are made.
     #[serde(default)]
     pub links: Vec<Spanned<Link>>,
+    /// Resources, by the names that `into` gives, without which there is nothing to say: no bundle is made then.
+    #[serde(default)]
+    pub needs: Vec<Spanned<String>>,
 }
 
 /// A segment or a group of a message.
@@ -36,6 +39,9 @@ pub struct Member {
     /// The segment repeats, and each has resources of its own.
     #[serde(default)]
     pub repeats: bool,
+    /// The group is of one patient, and the next of another: the only way in which a message may have more than one PID.
+    #[serde(default)]
+    pub patients: bool,
     /// The maps that read this segment, in this order.
     #[serde(default)]
     pub maps: Vec<Spanned<Use>>,
@@ -52,6 +58,8 @@ pub struct Use {
     pub map: String,
     /// What the resource is called in this message. Maps that name the same one add to one resource.
     pub into: String,
+    /// How the resource is written in this message, if not as its map says.
+    pub request: Option<Request>,
     /// Only where this holds.
     pub when: Option<String>,
 }
@@ -82,9 +90,15 @@ pub struct Map {
     /// What a resend does in a transaction.
     #[serde(default)]
     pub request: Request,
-    /// Places whose values identify the resource; where the first is empty, the message and the segment do.
+    /// What identifies the resource; where the first is empty, the message and the segment do. Each is one place or several with
+    /// `|` between them, of which the first that is valued counts: `placer: ORC-2 as EI | filler: ORC-3 as EI`. `as CX` and `as EI`
+    /// take an identifier with its authority, `as CX` the best of the repetitions; what stands before the colon tells the kinds
+    /// apart; `ORC-3!9999` is not valued where it is 9999. A server is asked by the first if that is an identifier of the resource.
     #[serde(default)]
     pub key: Vec<Spanned<String>>,
+    /// Where a message has several of one key: what tells them apart. Without it their order does, and how many they are.
+    #[serde(default)]
+    pub apart: Vec<Spanned<String>>,
     /// What is made, in this order.
     pub rows: Vec<Spanned<Row>>,
     /// Rows that come when all maps of the message have added to the resource: what FHIR requires and nobody has given.
@@ -101,7 +115,7 @@ pub struct Map {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
-    /// `PUT Type/id`, with the id made from the key.
+    /// `PUT Type/id`, with the id made from the key: for what only this message says.
     #[default]
     Put,
     /// `PUT Type?identifier=…`: for what the message is about.

@@ -1,38 +1,18 @@
 //! The URIs of code systems and of those who assign identifiers.
 
 use super::engine::Engine;
+use super::facility::{escaped, universal};
 use super::message::Span;
-use super::primitive::{is_oid, is_uri, is_uuid};
 use super::types::V2_TABLE;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
-/// What a URN's last part keeps as it is.
-const KEPT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// A URN of ours for a name that only the sender knows: the same for the same name.
 pub(super) fn urn(kind: &str, name: &str) -> String {
-    format!("urn:hl7-v2:{kind}:{}", utf8_percent_encode(name, KEPT))
-}
-
-/// An identifier that says itself what it is; `None` where it is none of the kind that it claims to be.
-fn universal(id: &str, kind: &str) -> Option<String> {
-    match kind {
-        "ISO" | "OID" | "" if is_oid(id) => Some(format!("urn:oid:{id}")),
-        "UUID" | "GUID" | "" if is_uuid(id) => {
-            Some(format!("urn:uuid:{}", id.to_ascii_lowercase()))
-        }
-        "URI" | "URL" | "" if is_uri(id) => Some(id.to_owned()),
-        _ => None,
-    }
+    format!("urn:hl7-v2:{kind}:{}", escaped(name))
 }
 
 impl Engine<'_, '_, '_> {
     /// The system that an assigning authority (HD) stands for, and the leaves that it was read from: its universal ID if that
-    /// is one, else a known name's URI, else a URN made of the name. `skip` components stand before it.
+    /// is one, else a known name's URI (`MR@GENERAL` before `MR`), else a URN made of the sender and the name. `skip` components stand before it.
     pub(super) fn system(&self, span: Span, skip: u16) -> (Option<String>, Vec<Span>) {
         let part = |number: u16| {
             let part = self.message.down(span, number + skip, 0);
@@ -49,7 +29,12 @@ impl Engine<'_, '_, '_> {
             return (Some(uri), [id, kind].into_iter().flatten().collect());
         }
         let known = self.program.authorities.and_then(|number| {
-            let coded = self.program.vocabularies[number].codes.get(&name_text)?;
+            let codes = &self.program.vocabularies[number].codes;
+            let own = self
+                .facility
+                .own(&name_text)
+                .find_map(|own| codes.get(&own));
+            let coded = own.or_else(|| codes.get(&name_text))?;
             Some(coded.code.clone())
         });
         if let Some(known) = known {
@@ -61,11 +46,11 @@ impl Engine<'_, '_, '_> {
         }
         match (name_text.is_empty(), id_text.is_empty()) {
             (false, _) => (
-                Some(urn("namespace", &name_text)),
+                Some(format!("{}:{}", self.facility.names(), escaped(&name_text))),
                 name.into_iter().collect(),
             ),
             (true, false) => (
-                Some(urn("universal-id", &id_text)),
+                Some(format!("{}::{}", self.facility.names(), escaped(&id_text))),
                 [id, kind].into_iter().flatten().collect(),
             ),
             (true, true) => (None, Vec::new()),

@@ -97,6 +97,10 @@ impl<'p> Engine<'p, '_, '_> {
                 let Some(uri) = uri else { return false };
                 self.take(row, Primitive::Uri.of(uri, self.zone), &leaves, out)
             }
+            Conversion::Primitive(Primitive::Namespace) => {
+                let names = Primitive::Uri.of(self.facility.names(), self.zone);
+                self.take(row, names, &[], out)
+            }
             Conversion::Primitive(primitive) => {
                 let (mut text, leaves) = self.plain(span, primitive);
                 if text.is_empty() {

@@ -39,6 +39,17 @@ impl Compiler {
                 });
             }
         }
+        let mut needs = Vec::new();
+        for name in &message.value.needs {
+            if !names.contains_key(&name.value) {
+                let what = format!(
+                    "no map of this message makes a resource called `{}`",
+                    name.value
+                );
+                self.error(file, name.referenced, what);
+            }
+            needs.push(name.value.clone());
+        }
         let number = self.program.messages.len();
         for event in &message.value.events {
             let shape = event.value.split_once('^');
@@ -58,6 +69,8 @@ impl Compiler {
             root,
             makers: names,
             links,
+            patients: message.value.body.iter().any(several),
+            needs,
         });
     }
 
@@ -158,6 +171,7 @@ impl Compiler {
                     uses.push(program::Use {
                         block,
                         into: used.into.clone(),
+                        request: used.request,
                         when,
                     });
                 }
@@ -172,4 +186,9 @@ impl Compiler {
         }
         uses
     }
+}
+
+/// Whether a group of a patient is among them.
+fn several(member: &Spanned<raw::Member>) -> bool {
+    member.value.patients || member.value.body.iter().any(several)
 }

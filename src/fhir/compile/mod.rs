@@ -1,8 +1,10 @@
 //! Mapping files to the `Program`: names become numbers, and everything that is wrong is found before a message comes.
 
 mod messages;
+mod nesting;
 
 use crate::fhir::condition::{self, Condition};
+use crate::fhir::identity::read_part;
 use crate::fhir::place::Place;
 use crate::fhir::primitive::Primitive;
 use crate::fhir::program::{self, Body, Coded, Conversion, Origin, Piece, Program, Source, Target};
@@ -70,6 +72,7 @@ pub fn compile(files: &[(&str, &str)]) -> Result<Program, Vec<MapError>> {
         let block = compiler.block(name, *file, map);
         compiler.program.blocks.push(block);
     }
+    compiler.nesting();
     for (name, (file, message)) in &messages {
         compiler.message(name, *file, message);
     }
@@ -162,6 +165,7 @@ impl Compiler {
             match name.as_str() {
                 "CodeSystem" => self.program.code_systems = Some(number),
                 "AssigningAuthority" => self.program.authorities = Some(number),
+                "IdentifierChoice" => self.program.choice = Some(number),
                 "UcumUnit" => self.program.units = Some(number),
                 _ => {}
             }
@@ -198,14 +202,8 @@ impl Compiler {
             let what = format!("`{}` is no resource of R4", resource.value);
             self.error(file, resource.referenced, what);
         }
-        let key = map.key.iter().filter_map(|text| {
-            let here = Here {
-                at: text.referenced,
-                ..here
-            };
-            self.place(here, &text.value)
-        });
-        let key = key.collect();
+        let key = self.key(here, &map.key);
+        let apart = self.key(here, &map.apart);
         let (now, at_the_end) = match map.resource {
             None => (map.finish, None),
             Some(_) => (None, map.finish),
@@ -217,6 +215,7 @@ impl Compiler {
             resource: map.resource.as_ref().map(|resource| resource.value.clone()),
             request: map.request,
             key,
+            apart,
             body,
             defaults,
         }
@@ -244,6 +243,15 @@ impl Compiler {
                 .collect(),
             finish,
         }
+    }
+
+    fn key(&mut self, here: Here<'_>, parts: &[Spanned<String>]) -> Vec<Vec<program::Part>> {
+        let one = |text: &Spanned<String>| {
+            let read = read_part(&text.value, &|text| read_place(here.value, text));
+            read.map_err(|what| self.error(here.file, text.referenced, what))
+                .ok()
+        };
+        parts.iter().filter_map(one).collect()
     }
 
     fn place(&mut self, here: Here<'_>, text: &str) -> Option<Place> {

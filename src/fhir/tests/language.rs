@@ -245,7 +245,7 @@ fn a_later_map_replaces_one_of_its_name() {
 
 /// A site's file must not end the process.
 #[test]
-fn what_would_use_up_the_stack_is_refused_or_cut_off() {
+fn what_would_use_up_the_stack_is_refused() {
     for when in ["not ".repeat(100_000), "(".repeat(100_000)] {
         let map = format!(
             "ZZ1[Basic]: {{resource: Basic, rows: [{{to: a, from: ZZ1-1, when: \"{when}ZZ1-1 valued\"}}]}}"
@@ -262,18 +262,39 @@ fn what_would_use_up_the_stack_is_refused_or_cut_off() {
         );
     }
     let map = "ZZ1[Basic]: {resource: Basic, rows: [{to: a, from: ZZ1-1}, {to: b, from: ZZ1-1, as: 'ZA[Pair]'}]}";
-    let itself = "ZA[Pair]: {rows: [{to: a, from: ZA.1}, {to: b, from: ZA.1, as: 'ZA[Pair]'}]}";
-    let mapper = Mapper::new(&[
-        ("messages/X.yaml", MESSAGE),
-        ("segments/ZZ1.yaml", map),
-        ("datatypes/ZA.yaml", itself),
-    ]);
-    let message = b"MSH|^~\\&|A|B|||20260101||XXX^X01|1|P|2.5\rZZ1|x\r";
-    let Payload::V2(header) = peek(message) else {
-        panic!("no header")
-    };
-    if let Ok(mapper) = mapper {
-        let made = mapper.convert(message, &header, true, &Options::default());
-        assert!(made.is_ok(), "a map that calls itself ends");
+    let levels: String = (0..17)
+        .map(|n| {
+            format!(
+                "Z{n}[Pair]: {{rows: [{{to: a, from: Z{n}.1, as: 'Z{}[Pair]'}}]}}\n",
+                n + 1
+            )
+        })
+        .chain([
+            "Z17[Pair]: {rows: [{to: a, from: Z17.1}]}\nZA[Pair]: {rows: [{to: a, from: ZA.1}]}\n"
+                .to_owned(),
+        ])
+        .collect();
+    for (maps, said) in [
+        (
+            "ZA[Pair]: {rows: [{to: a, from: ZA.1}, {to: b, from: ZA.1, as: 'ZA[Pair]'}]}",
+            "datatypes/ZA.yaml:1: `ZA[Pair]` is inside itself by way of `ZA[Pair]`",
+        ),
+        (
+            "ZA[Pair]:\n  rows:\n  - to: a\n    rows:\n    - {to: b, from: ZA.1, as: 'ZB[Pair]'}\nZB[Pair]:\n  rows:\n  - {from: ZB.1, as: 'ZA[Pair]'}",
+            "datatypes/ZA.yaml:5: `ZA[Pair]` is inside itself by way of `ZB[Pair]`\ndatatypes/ZA.yaml:8: `ZB[Pair]` is inside itself by way of `ZA[Pair]`",
+        ),
+        (
+            levels.as_str(),
+            "datatypes/ZA.yaml:2: `Z1[Pair]` has more than 16 levels of maps",
+        ),
+    ] {
+        let errors = Mapper::new(&[
+            ("messages/X.yaml", MESSAGE),
+            ("segments/ZZ1.yaml", map),
+            ("datatypes/ZA.yaml", maps),
+        ]);
+        let errors = errors.expect_err("it would never end");
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(errors.join("\n"), said);
     }
 }

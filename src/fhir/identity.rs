@@ -1,0 +1,133 @@
+//! What identifies: which of a patient's identifiers is asked by, and the keys of resources.
+
+use super::engine::{Engine, Here};
+use super::message::Span;
+use super::place::Place;
+use super::program::{As, Block, Part};
+
+/// Types of identifiers (v2-0203) that a family shares, that are made up where they are not known, or that are of a visit and not
+/// of a patient: nobody is asked for by one.
+pub(super) const SHARED: [&str; 9] = ["SS", "SB", "DL", "MB", "MC", "MA", "HC", "PN", "XX"];
+
+/// Behind all types that a vocabulary ranks.
+const UNRANKED: u32 = 1000;
+
+impl Engine<'_, '_, '_> {
+    /// What identifies a resource of this map.
+    pub(super) fn key(&self, block: &Block, here: Here) -> Vec<String> {
+        self.parts(&block.key, here)
+    }
+
+    /// The values of these parts, empty where none of a part's places is valued.
+    pub(super) fn parts(&self, parts: &[Vec<Part>], here: Here) -> Vec<String> {
+        let first = |places: &Vec<Part>| {
+            let found = places.iter().find_map(|part| self.part(part, here));
+            found.unwrap_or_default()
+        };
+        parts.iter().map(first).collect()
+    }
+
+    fn part(&self, part: &Part, here: Here) -> Option<String> {
+        let spans = self.at(part.place, here);
+        let text = match part.kind {
+            As::Text => spans.first().map(|span| {
+                let leaf = self.message.leaf(*span);
+                self.message.text(leaf)
+            }),
+            As::Ei => spans.first().and_then(|span| self.identifier(*span, 1)),
+            As::Cx => self.best(&spans).and_then(|span| self.identifier(span, 3)),
+        };
+        let text = text.filter(|text| !text.is_empty())?;
+        // Of an identifier the number is meant, whoever assigned it.
+        let plain = match part.kind {
+            As::Text => text.as_str(),
+            As::Cx | As::Ei => text.rsplit('|').next().unwrap_or_default(),
+        };
+        if part.unless.iter().any(|other| other == plain) {
+            return None;
+        }
+        Some(match &part.name {
+            None => text,
+            Some(name) => format!("{name}:{text}"),
+        })
+    }
+
+    /// `system|value` as a search has it, or `|value` of one that names no system.
+    fn identifier(&self, span: Span, before: u16) -> Option<String> {
+        let value = self.message.down(span, 1, 0)?;
+        let value = self.message.text(self.message.leaf(value));
+        if value.is_empty() {
+            return None;
+        }
+        let system = match before {
+            1 => self.system(span, 1).0,
+            _ => {
+                let authority = self.message.down(span, before + 1, 0);
+                authority.and_then(|authority| self.system(authority, 0).0)
+            }
+        };
+        Some(format!("{}|{value}", system.unwrap_or_default()))
+    }
+
+    /// The repetition to ask by: by its type (CX.5) in the order of the vocabulary `IdentifierChoice`, then the sender's own
+    /// (CX.4 is MSH-4), then the first. None of a type that others have too.
+    fn best(&self, spans: &[Span]) -> Option<Span> {
+        let text = |span: Span, part, of_part| {
+            let part = self.message.down(span, part, of_part);
+            let part = part.filter(|part| self.message.valued(*part));
+            part.map_or_else(String::new, |part| {
+                self.message.text(self.message.leaf(part))
+            })
+        };
+        let order = self.program.choice;
+        let order = order.map(|number| &self.program.vocabularies[number].codes);
+        let ranked = spans.iter().filter_map(|span| {
+            let kind = text(*span, 5, 0);
+            if text(*span, 1, 0).is_empty() || SHARED.contains(&kind.as_str()) {
+                return None;
+            }
+            let rank = order.and_then(|order| order.get(&kind));
+            let rank = match rank.map(|coded| coded.code.as_str()) {
+                Some("never") => return None,
+                rank => rank.and_then(|rank| rank.parse().ok()).unwrap_or(UNRANKED),
+            };
+            let own = self.facility.is_it(&text(*span, 4, 1), &text(*span, 4, 2));
+            Some((rank, !own, *span))
+        });
+        let best = ranked.min_by_key(|(rank, foreign, _)| (*rank, *foreign));
+        best.map(|(_, _, span)| span)
+    }
+}
+
+/// A key's part as it is written: places with `|` between them, of which the first that is valued counts.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn read_part(
+    text: &str,
+    place: &dyn Fn(&str) -> Result<Place, String>,
+) -> Result<Vec<Part>, String> {
+    let one = |text: &str| {
+        let (name, rest) = match text.split_once(':') {
+            None => (None, text),
+            Some((name, rest)) => (Some(name.trim().to_owned()), rest),
+        };
+        let (rest, kind) = match rest.trim().split_once(" as ") {
+            None => (rest, As::Text),
+            Some((rest, "CX")) => (rest, As::Cx),
+            Some((rest, "EI")) => (rest, As::Ei),
+            Some((_, other)) => {
+                return Err(format!("a key is read `as CX` or `as EI`, not as {other}"));
+            }
+        };
+        let mut words = rest.trim().split('!');
+        let at = words.next().unwrap_or_default();
+        Ok(Part {
+            name,
+            place: place(at.trim())?,
+            kind,
+            unless: words.map(str::to_owned).collect(),
+        })
+    };
+    text.split('|').map(|text| one(text.trim())).collect()
+}

@@ -1,0 +1,139 @@
+//! What is done when all maps have added to the resources: those that lack something go, the others refer to each other.
+
+use super::engine::{Engine, REFERENCE, reference};
+use super::message::Span;
+use super::object::{absent, forget, has, insert};
+use super::primitive::Refused;
+use super::program::Link;
+use serde_json::Value;
+
+impl<'p> Engine<'p, '_, '_> {
+    /// Takes out the resources that lack what FHIR requires of them, before anything refers to them. A reference that a link will
+    /// set counts as there, as long as there is something to refer to.
+    pub(super) fn settle(&mut self, links: &[Link]) {
+        let mut gone = Vec::new();
+        loop {
+            let before = gone.len();
+            for number in 0..self.resources.len() {
+                let resource = &self.resources[number];
+                let Some(label) = resource.label.filter(|_| resource.live) else {
+                    continue;
+                };
+                let comes = |name: &str| {
+                    let own = links.iter().filter(|link| link.of == label);
+                    let mut own =
+                        own.filter(|link| link.to.steps.first().is_some_and(|to| to == name));
+                    own.any(|link| {
+                        link.absent.is_some() || !self.targets(number, &link.target).is_empty()
+                    })
+                };
+                let complete = resource.block.body.require.iter().all(|one_of| {
+                    one_of
+                        .iter()
+                        .any(|name| has(&resource.content, name) || comes(name))
+                });
+                if !complete {
+                    self.take_out(number);
+                    gone.push(format!("{REFERENCE}{number}"));
+                }
+            }
+            if gone.len() == before {
+                return;
+            }
+            for resource in &mut self.resources {
+                let content = &mut resource.content;
+                content.retain(|_, value| forget(value, &|to| gone.iter().any(|one| one == to)));
+            }
+        }
+    }
+
+    /// Gives back to the ledger what a resource of the same identity had no room for. Where its text was changed on the way, and so
+    /// cannot be found, all that the resource took.
+    pub(super) fn drop_values(&mut self, dropped: Vec<(usize, Value)>) {
+        for (number, value) in dropped {
+            let mut texts = Vec::new();
+            strings(&value, &mut texts);
+            for (from, to) in self.resources[number].took.clone() {
+                let spans = self.used.get(from..to).unwrap_or_default();
+                let is_it = |span: &&Span| texts.contains(&self.message.text(**span));
+                let some = spans.iter().any(|span| is_it(&span));
+                let lost = spans
+                    .iter()
+                    .filter(|span| span.end > 0 && (!some || is_it(span)));
+                let lost: Vec<Span> = lost.copied().collect();
+                for span in self.used.get_mut(from..to).unwrap_or_default() {
+                    if lost.contains(span) {
+                        self.refused.push((span.start, Refused::Taken));
+                        span.end = 0;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sets the references between resources.
+    pub(super) fn link(&mut self, links: &[Link]) {
+        for link in links {
+            for number in 0..self.resources.len() {
+                let resource = &self.resources[number];
+                let named = resource.label == Some(&link.of) && resource.live;
+                if !named || link.unless.iter().any(|name| has(&resource.content, name)) {
+                    continue;
+                }
+                let targets = self.targets(number, &link.target);
+                let content = &mut self.resources[number].content;
+                let wanted = if link.to.list { targets.len() } else { 1 };
+                for target in targets.iter().take(wanted) {
+                    insert(content, &link.to, Value::Object(reference(*target)));
+                }
+                if let (true, Some(reason)) = (targets.is_empty(), &link.absent) {
+                    insert(content, &link.to, absent(reason));
+                }
+            }
+        }
+    }
+
+    /// The nearest around a resource, else all inside its group.
+    fn targets(&self, from: usize, label: &str) -> Vec<usize> {
+        let live = |number: &usize| {
+            let resource = &self.resources[*number];
+            *number != from && resource.live && resource.label == Some(label)
+        };
+        let own = self.resources[from].here.scope;
+        let mut scope = Some(own);
+        while let Some(around) = scope {
+            let found = self.names.get(&(around, label)).copied();
+            if let Some(found) = found.filter(live) {
+                return vec![found];
+            }
+            scope = self.scopes.get(around).and_then(|scope| scope.parent);
+        }
+        let inside = |number: &usize| self.is_inside(self.resources[*number].here.scope, own);
+        (0..self.resources.len())
+            .filter(live)
+            .filter(inside)
+            .collect()
+    }
+
+    fn is_inside(&self, scope: usize, outer: usize) -> bool {
+        let mut scope = Some(scope);
+        while let Some(around) = scope {
+            if around == outer {
+                return true;
+            }
+            scope = self.scopes.get(around).and_then(|scope| scope.parent);
+        }
+        false
+    }
+}
+
+/// The texts in a value.
+fn strings(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) => found.push(text.clone()),
+        Value::Number(number) => found.push(number.to_string()),
+        Value::Array(items) => items.iter().for_each(|item| strings(item, found)),
+        Value::Object(members) => members.values().for_each(|member| strings(member, found)),
+        Value::Null | Value::Bool(_) => {}
+    }
+}

@@ -1,0 +1,305 @@
+//! What an event takes back, ends or puts together.
+
+use super::{Bundle, Options, mapper};
+use crate::fhir::NotCovered;
+use crate::hl7::{Payload, peek};
+use serde_json::{Value, json};
+
+fn message(event: &str, segments: &str) -> String {
+    format!("MSH|^~\\&|REG|NORTH|X|Y|20260301101500+0100||{event}|M1|P|2.5.1\n{segments}")
+}
+
+fn of(event: &str, segments: &str) -> Bundle {
+    Bundle::of(&message(event, segments))
+}
+
+fn refused(event: &str, segments: &str) -> NotCovered {
+    let text = message(event, segments).replace('\n', "\r");
+    let Payload::V2(header) = peek(text.as_bytes()) else {
+        panic!("no header")
+    };
+    let made = mapper().convert(text.as_bytes(), &header, true, &Options::default());
+    made.map(|_| ()).unwrap_err()
+}
+
+const PID: &str = "PID|1||1^^^H^MR||ONE^ANN||19700101|F\n";
+
+#[test]
+fn the_event_decides_what_a_visit_is() {
+    let visit = format!(
+        "{PID}PV1|1|I|W^1^2{}V1^^^H{}\n",
+        "|".repeat(16),
+        "|".repeat(26) + "20260301"
+    );
+    for (event, status) in [
+        ("A05", "planned"),
+        ("A14", "planned"),
+        ("A11", "cancelled"),
+        ("A12", "in-progress"),
+        ("A13", "in-progress"),
+        ("A23", "entered-in-error"),
+        ("A25", "in-progress"),
+        ("A26", "in-progress"),
+        ("A27", "cancelled"),
+        ("A38", "cancelled"),
+        ("A03", "finished"),
+    ] {
+        let bundle = of(&format!("ADT^{event}"), &visit);
+        let encounter = bundle.one("Encounter");
+        assert_eq!(encounter["status"], status, "{event}");
+        assert_eq!(bundle.request("Encounter")["method"], "PUT", "{event}");
+        let ends = encounter["period"].get("end");
+        assert_eq!(ends.is_none(), event == "A13", "{event}: {encounter}");
+    }
+    let unnamed = visit.replace("PID|1", "EVN|A13\nPID|1");
+    assert_eq!(
+        of("ADT^^ADT_A01", &unnamed).one("Encounter")["status"],
+        "in-progress"
+    );
+}
+
+/// What comes with a cancellation may be no more than a number.
+#[test]
+fn a_cancellation_does_not_touch_the_patient_and_must_say_what_is_cancelled() {
+    for event in ["ADT^A11", "ADT^A13", "ADT^A23", "ADT^A38"] {
+        let visit = format!("{PID}PV1|1|I{}V1^^^H\n", "|".repeat(17));
+        assert_eq!(
+            of(event, &visit).request("Patient")["method"],
+            "POST",
+            "{event}"
+        );
+        let nameless = format!("{PID}PV1|1|I\n");
+        assert_eq!(
+            refused(event, &nameless),
+            NotCovered::Lacks("encounter".into())
+        );
+    }
+}
+
+#[test]
+fn a_deleted_person_is_no_longer_active_and_stays_there() {
+    let bundle = of("ADT^A29", &format!("{PID}PV1|1|N\n"));
+    assert_eq!(bundle.one("Patient")["active"], false);
+    assert_eq!(bundle.request("Patient")["method"], "PUT");
+    assert!(bundle.all("Encounter").is_empty());
+    assert_eq!(of("ADT^A31", PID).one("Patient").get("active"), None);
+    assert_eq!(
+        refused("ADT^A29", "PID|1||||ONE\n"),
+        NotCovered::Lacks("patient".into())
+    );
+}
+
+#[test]
+fn an_order_that_is_cancelled_is_revoked() {
+    for (orc, status) in [
+        ("CA|P1", "revoked"),
+        ("CA|P1|||SC", "revoked"),
+        ("DC|P1", "revoked"),
+        ("CR|P1", "revoked"),
+        ("OC|P1|||IP", "revoked"),
+        ("OC|P1|||CM", "completed"),
+        ("NW|P1", "active"),
+        ("UC|P1|||IP", "active"),
+        ("SC|P1|||CA", "revoked"),
+    ] {
+        for event in ["ORM^O01", "OML^O21"] {
+            let bundle = of(event, &format!("{PID}ORC|{orc}\nOBR|1|P1||K\n"));
+            assert_eq!(
+                bundle.one("ServiceRequest")["status"],
+                status,
+                "{event} {orc}"
+            );
+        }
+    }
+    let bundle = of(
+        "VXU^V04",
+        &format!("{PID}ORC|CA||F1\nRXA|0|1|20260301||207\n"),
+    );
+    assert_eq!(bundle.one("Immunization")["status"], "not-done");
+}
+
+#[test]
+fn an_appointment_that_is_cancelled_is_not_booked() {
+    let sch = |time: &str| format!("SCH|P1|F1|||||||||{time}||||||||||||||Booked\n{PID}");
+    for (event, status, untimed) in [
+        ("S12", "booked", "proposed"),
+        ("S15", "cancelled", "cancelled"),
+        ("S16", "cancelled", "cancelled"),
+        ("S17", "entered-in-error", "cancelled"),
+        ("S26", "noshow", "cancelled"),
+    ] {
+        let event = format!("SIU^{event}");
+        let with = |time: &str| of(&event, &sch(time)).one("Appointment")["status"].clone();
+        assert_eq!(with("^^^202603020900^202603020930"), status, "{event}");
+        // app-3: of these only a cancelled one may have no time.
+        assert_eq!(with(""), untimed, "{event}");
+    }
+}
+
+#[test]
+fn what_is_deleted_by_its_action_code_is_entered_in_error() {
+    let bundle = of(
+        "ADT^A08",
+        &format!(
+            "{PID}IAM|1||PEN|||D\nPR1|1||XR{}D\nDG1|1||E11{}D\n",
+            "|".repeat(17),
+            "|".repeat(18)
+        ),
+    );
+    let allergy = bundle.one("AllergyIntolerance");
+    assert_eq!(
+        allergy["verificationStatus"]["coding"][0]["code"],
+        "entered-in-error"
+    );
+    assert_eq!(allergy.get("clinicalStatus"), None, "ait-2");
+    assert_eq!(bundle.one("Procedure")["status"], "entered-in-error");
+    let condition = bundle.one("Condition");
+    assert_eq!(
+        condition["verificationStatus"]["coding"][0]["code"],
+        "entered-in-error"
+    );
+    let live = of(
+        "ADT^A08",
+        &format!("{PID}IAM|1||PEN|||A\nPR1|1||XR{}A\n", "|".repeat(17)),
+    );
+    assert_eq!(live.one("Procedure")["status"], "completed");
+    assert_eq!(
+        live.one("Procedure").get("id"),
+        bundle.one("Procedure").get("id")
+    );
+    assert_eq!(live.one("AllergyIntolerance")["id"], allergy["id"]);
+    let gone = of(
+        "ADT^A08",
+        &format!("{PID}PV1|1|I\nROL|1|DE|PP|8^SMITH\nROL|1|DE|AT|9^MILLER\n"),
+    );
+    assert!(
+        gone.all("Practitioner").is_empty(),
+        "ROL-2 DE takes somebody out"
+    );
+}
+
+fn by_number<'b>(bundle: &'b Bundle, number: &str) -> &'b Value {
+    let all = bundle.all("Patient");
+    let found = all
+        .into_iter()
+        .find(|one| one["identifier"][0]["value"] == number);
+    found.unwrap_or_else(|| panic!("no patient {number} in {}", bundle.0))
+}
+
+#[test]
+fn a_merge_links_who_remains_and_who_is_no_longer_used() {
+    for event in ["ADT^A40", "ADT^A18", "ADT^A30", "ADT^A34", "ADT^A36"] {
+        let bundle = of(
+            event,
+            &format!("EVN||20260301101400\n{PID}MRG|2^^^H^MR||||||OLD^ANN\n"),
+        );
+        let (new, old) = (by_number(&bundle, "1"), by_number(&bundle, "2"));
+        assert_eq!(bundle.all("Patient").len(), 2, "{event}");
+        assert_eq!(new["link"][0]["type"], "replaces");
+        assert_eq!(bundle.at(&new["link"][0]["other"]), old);
+        assert_eq!(new.get("active"), None);
+        assert_eq!(old["active"], json!(false), "{event}");
+        assert_eq!(old["link"][0]["type"], "replaced-by");
+        assert_eq!(bundle.at(&old["link"][0]["other"]), new);
+        assert_eq!(old["name"][0]["family"], "OLD");
+        for entry in bundle.entries() {
+            if entry["resource"]["resourceType"] == "Patient" {
+                assert_eq!(entry["request"]["method"], "PUT");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_merge_of_several_pairs_keeps_them_apart() {
+    let bundle = of(
+        "ADT^A40",
+        "PID|1||1^^^H^MR||ONE\nMRG|2^^^H^MR\nPID|1||3^^^H^MR||THREE\nMRG|4^^^H^MR\n",
+    );
+    assert_eq!(bundle.all("Patient").len(), 4);
+    for (new, old) in [("1", "2"), ("3", "4")] {
+        let (new, old) = (by_number(&bundle, new), by_number(&bundle, old));
+        assert_eq!(new["link"].as_array().unwrap().len(), 1);
+        assert_eq!(bundle.at(&new["link"][0]["other"]), old);
+        assert_eq!(bundle.at(&old["link"][0]["other"]), new);
+    }
+}
+
+#[test]
+fn a_merge_that_cannot_be_done_safely_is_refused() {
+    let lacks = |what: &str| NotCovered::Lacks(what.to_owned());
+    let same = || NotCovered::Same("Patient".into());
+    for (segments, why) in [
+        ("PID|1||1^^^H^MR||ONE\n", lacks("prior")),
+        ("PID|1||1^^^H^MR||ONE\nMRG|\n", lacks("prior")),
+        ("PID|1||1^^^H^MR||ONE\nMRG|9^^^SSA^SS\n", lacks("prior")),
+        ("PID|1||||ONE\nMRG|2^^^H^MR\n", lacks("patient")),
+        (
+            "PID|1||1^^^H^MR||ONE\nMRG|2^^^H^MR\nPID|1||3^^^H^MR||THREE\n",
+            lacks("prior"),
+        ),
+        ("PID|1||1^^^H^MR||ONE\nMRG|1^^^H^MR\n", same()),
+        (
+            "PID|1||1^^^H^MR||ONE\nMRG|2^^^H^MR\nPID|1||3^^^H^MR||THREE\nMRG|1^^^H^MR\n",
+            same(),
+        ),
+        ("MRG|2^^^H^MR\nPID|1||1^^^H^MR||ONE\n", lacks("prior")),
+    ] {
+        assert_eq!(refused("ADT^A40", segments), why, "{segments}");
+    }
+    for event in ["A24", "A37", "A39", "A42", "A43", "A44", "A45", "A50"] {
+        let event = format!("ADT^{event}");
+        let segments = "PID|1||1^^^H^MR||ONE\nMRG|2^^^H^MR\n";
+        assert_eq!(refused(&event, segments), NotCovered::Event(event.clone()));
+    }
+}
+
+#[test]
+fn a_merge_of_accounts_ends_one_and_leaves_the_patient_alone() {
+    for event in ["ADT^A35", "ADT^A41"] {
+        let bundle = of(
+            event,
+            "PID|1||1^^^H^MR||ONE|||||||||||||A1^^^H\nMRG|1^^^H^MR||A2^^^H\n",
+        );
+        let all = bundle.all("Account");
+        let status: Vec<_> = all
+            .iter()
+            .map(|one| (&one["identifier"][0]["value"], &one["status"]))
+            .collect();
+        assert_eq!(
+            status,
+            [
+                (&json!("A1"), &json!("active")),
+                (&json!("A2"), &json!("inactive"))
+            ]
+        );
+        assert_eq!(bundle.request("Patient")["method"], "POST");
+    }
+}
+
+#[test]
+fn two_patients_who_swap_beds_have_each_their_own_visit() {
+    let pv1 =
+        |bed: &str, number: &str| format!("PV1|1|I|W^1^{bed}{}{number}^^^H\n", "|".repeat(16));
+    let segments = format!(
+        "{PID}{}PID|2||2^^^H^MR||TWO\n{}",
+        pv1("A", "V1"),
+        pv1("B", "V2")
+    );
+    let bundle = of("ADT^A17", &segments);
+    let visits = bundle.all("Encounter");
+    assert_eq!(visits.len(), 2);
+    for (visit, (number, patient, bed)) in visits.iter().zip([("V1", "1", "A"), ("V2", "2", "B")]) {
+        assert_eq!(visit["identifier"][0]["value"], number);
+        assert_eq!(
+            bundle.at(&visit["subject"])["identifier"][0]["value"],
+            patient
+        );
+        assert_eq!(bundle.at(&visit["location"][0]["location"])["name"], bed);
+    }
+    let half = format!("{PID}{}PID|2||2^^^H^MR||TWO\n", pv1("A", "V1"));
+    assert_eq!(
+        refused("ADT^A17", &half),
+        NotCovered::Lacks("encounter".into())
+    );
+}

@@ -221,8 +221,7 @@ pub enum Format {
     CloudEventsBinary,
     /// The frame's exact bytes: `application/hl7-v2`.
     Raw,
-    /// A Bundle of FHIR R4: `application/fhir+json`. A preview, not for patients' care yet: docs/fhir-server.md says what is open.
-    #[serde(rename = "fhir-preview")]
+    /// A Bundle of FHIR R4: `application/fhir+json`. docs/fhir-server.md says what is open.
     Fhir,
 }
 

@@ -155,17 +155,17 @@ mod tests {
         ),
         (
             "listeners[].deliver.fhir.bundle",
-            "batch}, format: fhir-preview, retry: {max: 2s",
+            "batch}, format: fhir, retry: {max: 2s",
             RELOAD,
         ),
         (
             "listeners[].deliver.fhir.zone",
-            "'+01:00'}, format: fhir-preview, retry: {max: 2s",
+            "'+01:00'}, format: fhir, retry: {max: 2s",
             RELOAD,
         ),
         (
             "listeners[].deliver.fhir.mappings",
-            "/maps}, format: fhir-preview, retry: {max: 2s",
+            "/maps}, format: fhir, retry: {max: 2s",
             RELOAD,
         ),
         ("listeners[].deliver.auth.bearer_file", "/token", RELOAD),

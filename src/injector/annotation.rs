@@ -130,10 +130,10 @@ pub const ANNOTATIONS: &[Annotation] = &[
     ),
     annotation(
         "format",
-        Kind::Choice(&["cloudevents", "cloudevents-binary", "raw"]),
+        Kind::Choice(&["cloudevents", "cloudevents-binary", "raw", "fhir"]),
         Some("listeners[0].deliver.format"),
         "cloudevents",
-        "Shape of the request to the app.",
+        "Shape of the request to the app. For `fhir` the app is a FHIR server, and `app-url` or `app-path` its base.",
     ),
     annotation(
         "config",

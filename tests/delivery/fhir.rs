@@ -39,7 +39,7 @@ fn always(app: &TestApp, reply: Reply) {
 }
 
 fn fhir(app: &TestApp, deliver: &str) -> Bridge {
-    bridge(app, &format!("format: fhir-preview, {deliver}"))
+    bridge(app, &format!("format: fhir, {deliver}"))
 }
 
 /// A server's answer in which each entry of the request has this response.
@@ -563,7 +563,7 @@ fn a_pipe_among_the_maps_is_named_and_holds_nobody_up() {
     assert!(made.unwrap().success());
     let config = folder.path().join("bridge.yaml");
     let mappings = format!(
-        "format: fhir-preview, fhir: {{mappings: '{}'}}",
+        "format: fhir, fhir: {{mappings: '{}'}}",
         folder.path().display()
     );
     std::fs::write(&config, super::config("http://127.0.0.1:1/", &mappings)).unwrap();
@@ -633,7 +633,7 @@ fn check_names_file_and_line_of_what_is_wrong_in_a_map() {
     .unwrap();
     let config = folder.path().join("bridge.yaml");
     let mappings = format!(
-        "format: fhir-preview, fhir: {{mappings: '{}'}}",
+        "format: fhir, fhir: {{mappings: '{}'}}",
         folder.path().display()
     );
     std::fs::write(&config, super::config("http://127.0.0.1:1/", &mappings)).unwrap();

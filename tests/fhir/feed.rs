@@ -37,7 +37,7 @@ impl Feed {
         // Every message goes to the server, resends too.
         let bridge = Bridge::start(&format!(
             "listeners:\n- bind: 127.0.0.1:0\n  duplicates: {{window: off}}\n  ack: {{deadline: 60s}}\n  deliver:\n    \
-             url: {url}\n    format: fhir-preview\n    fhir: {{{fhir}}}\n    timeout: 50s\n{deliver}    \
+             url: {url}\n    format: fhir\n    fhir: {{{fhir}}}\n    timeout: 50s\n{deliver}    \
              auth: {{oauth2: {{token_url: '{}', client_id: bridge, client_secret_file: '{}'}}}}\n",
             tokens.url(),
             secret.display()

@@ -30,7 +30,7 @@ fn copy(folder: &Path, path: &str, after: &str, own: &str) {
     write(folder, path, &text.replace(after, &format!("{after}{own}")));
 }
 
-/// The segment and where it stands; its code for a sex; whose numbers `GENHOSP` are.
+/// The segment and where it stands; its code for a sex; whose numbers `GENHOSP` are, by who sends them.
 fn maps(folder: &Path) {
     copy(
         folder,
@@ -51,7 +51,8 @@ fn maps(folder: &Path) {
         "vocabularies/site.yaml",
         "AdministrativeSex:\n  table: \"0001\"\n  system: http://hl7.org/fhir/administrative-gender\n  codes:\n    \
          W: {code: female, display: Female}\n    M: {code: male, display: Male}\n\
-         AssigningAuthority:\n  codes:\n    GENHOSP: https://general.example.org/fhir/numbers\n",
+         AssigningAuthority:\n  codes:\n    GENHOSP@GENHOSP: https://general.example.org/fhir/numbers\n    \
+         GENHOSP@OTHER: https://other.example.org/fhir/numbers\n",
     );
 }
 
@@ -101,6 +102,14 @@ fn a_mounted_directory_gives_a_z_segment_a_local_code_and_a_namespace_their_mean
         number_system(&with),
         "https://general.example.org/fhir/numbers"
     );
+    // Another hospital's numbers of the same name are its own.
+    let other = admission("O3", "7203").replace("REGADT|GENHOSP", "REGADT|OTHER");
+    site.peer.exchange(other).expect("AA", "O3");
+    assert_eq!(
+        number_system(&patient("7203")),
+        "https://other.example.org/fhir/numbers"
+    );
+
     // What the site changes while messages come is in force without a restart.
     let file = folder.path().join("segments/ZPI.yaml");
     let text = std::fs::read_to_string(&file).unwrap();

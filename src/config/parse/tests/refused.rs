@@ -268,11 +268,11 @@ fn rules_of_fhir_and_of_credentials() {
             "listeners[0].deliver.fhir: for format fhir only; set deliver.format, or remove it",
         ),
         (
-            "format: fhir-preview, fhir: {zone: CET}",
+            "format: fhir, fhir: {zone: CET}",
             "listeners[0].deliver.fhir.zone: \"CET\": expected +01:00, -0500 or Z",
         ),
         (
-            "format: fhir-preview, parsed: true",
+            "format: fhir, parsed: true",
             "listeners[0].deliver.parsed: format fhir has no envelope to include or leave it out of; remove it",
         ),
         (

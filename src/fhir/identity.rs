@@ -35,7 +35,10 @@ impl Engine<'_, '_, '_> {
                 self.message.text(leaf)
             }),
             As::Ei => spans.first().and_then(|span| self.identifier(*span, 1)),
-            As::Cx => self.best(&spans).and_then(|span| self.identifier(span, 3)),
+            As::Cx => {
+                let best = self.best(&spans, names_patient(part.place));
+                best.and_then(|span| self.identifier(span, 3))
+            }
         };
         let text = text.filter(|text| !text.is_empty())?;
         // Of an identifier the number is meant, whoever assigned it.
@@ -70,8 +73,8 @@ impl Engine<'_, '_, '_> {
     }
 
     /// The repetition to ask by: by its type (CX.5) in the order of the vocabulary `IdentifierChoice`, then the sender's own
-    /// (CX.4 is MSH-4), then the first. None of a type that others have too.
-    fn best(&self, spans: &[Span]) -> Option<Span> {
+    /// (CX.4 is MSH-4), then the first. Of a patient none of a type that others have too; a visit's number is of such a type.
+    fn best(&self, spans: &[Span], of_patient: bool) -> Option<Span> {
         let text = |span: Span, part, of_part| {
             let part = self.message.down(span, part, of_part);
             let part = part.filter(|part| self.message.valued(*part));
@@ -83,12 +86,12 @@ impl Engine<'_, '_, '_> {
         let order = order.map(|number| &self.program.vocabularies[number].codes);
         let ranked = spans.iter().filter_map(|span| {
             let kind = text(*span, 5, 0);
-            if text(*span, 1, 0).is_empty() || SHARED.contains(&kind.as_str()) {
+            if text(*span, 1, 0).is_empty() || of_patient && SHARED.contains(&kind.as_str()) {
                 return None;
             }
             let rank = order.and_then(|order| order.get(&kind));
             let rank = match rank.map(|coded| coded.code.as_str()) {
-                Some("never") => return None,
+                Some("never") if of_patient => return None,
                 rank => rank.and_then(|rank| rank.parse().ok()).unwrap_or(UNRANKED),
             };
             let own = self.facility.is_it(&text(*span, 4, 1), &text(*span, 4, 2));
@@ -96,6 +99,18 @@ impl Engine<'_, '_, '_> {
         });
         let best = ranked.min_by_key(|(rank, foreign, _)| (*rank, *foreign));
         best.map(|(_, _, span)| span)
+    }
+}
+
+/// Whether a place has a patient's identifiers, and not an account's or a visit's.
+fn names_patient(place: Place) -> bool {
+    match place {
+        Place::Segment { id, field, .. } => match &id {
+            b"PID" => matches!(field, 2..=4 | 21),
+            b"MRG" => matches!(field, 1 | 2 | 4),
+            _ => false,
+        },
+        Place::Value { .. } => true,
     }
 }
 

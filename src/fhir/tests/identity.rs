@@ -388,3 +388,19 @@ fn the_embedded_maps_are_one_program() {
             .is_ok()
     );
 }
+
+/// The types that say what a visit's and an account's number are (VN, AN) are none of a patient's, and all of theirs.
+#[test]
+fn a_visit_and_an_account_are_the_same_in_the_next_message_whatever_type_their_numbers_have() {
+    for (visit, account) in [("V1^^^H^VN", "A1^^^H^AN"), ("V1^^^H", "A1^^^H")] {
+        let of = |name: &str| {
+            let segments = format!(
+                "PID|1||1^^^H^MR||{name}|||||||||||||{account}\n\
+                 PV1|1|I|||||||||||||||||{visit}\nDG1|1||I10^X^I10\n"
+            );
+            let bundle = bundle("REG|NORTH", "ADT^A08", &segments);
+            ["Encounter", "Account", "Condition"].map(|kind| address(&bundle, kind))
+        };
+        assert_eq!(of("MUSTER"), of("MEIER"), "{visit} {account}");
+    }
+}

@@ -205,7 +205,7 @@ const EVENTS: &[&str] = &[
 const SEGMENTS: &[&str] = &[
     "EVN", "PID", "PD1", "NK1", "PV1", "PV2", "OBX", "AL1", "DG1", "PR1", "GT1", "IN1", "ORC",
     "OBR", "NTE", "SPM", "TQ1", "RXA", "RXR", "SCH", "AIS", "AIG", "AIL", "AIP", "TXA", "SFT",
-    "IAM", "ZZZ", "RGS", "ROL", "RXO", "RXE", "RXD", "FT1", "PRB", "GOL", "RF1", "PRD",
+    "IAM", "ZZZ", "RGS", "ROL", "RXO", "RXE", "RXD", "FT1", "PRB", "GOL", "RF1", "PRD", "PRT",
 ];
 
 /// Fields as senders fill them, and as they should not.

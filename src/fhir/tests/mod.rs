@@ -12,6 +12,7 @@ mod events;
 mod identity;
 mod language;
 mod orders;
+mod participation;
 mod pharmacy;
 mod problems;
 mod results;

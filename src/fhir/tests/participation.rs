@@ -102,3 +102,30 @@ fn a_visit_and_a_vaccination_have_theirs() {
     assert_eq!(family(&performer["actor"]), "NURSE");
     assert_eq!(performer["function"]["coding"][0]["code"], "AP");
 }
+
+#[test]
+fn a_patient_has_a_practice_and_a_care_team() {
+    let practice = prt("A", "PP^Primary care^HL70443", "8^DOC^DORA", &[]);
+    let other = prt("A", "CP^Consulting^HL70443", "9^CON^CORA", &[(6, "CARD"), (1, "J")]);
+    let gone = prt("D", "AP", "12^GONE^GUS", &[]);
+    for (event, general) in [("A01", "Practitioner"), ("A28", "PractitionerRole")] {
+        let bundle = message(
+            &format!("ADT^{event}^ADT_{event}"),
+            &format!("{PID}{practice}{other}{gone}PV1|1|I\n"),
+        );
+        let patient = bundle.one("Patient");
+        let found = bundle.at(&patient["generalPractitioner"][0]);
+        assert_eq!(found["resourceType"], general, "{event}");
+        let teams = bundle.all("CareTeam");
+        assert_eq!(teams.len(), 2, "{event}: one for each PRT-1");
+        let members: Vec<_> = teams
+            .iter()
+            .map(|team| {
+                assert_eq!(bundle.at(&team["subject"]), patient);
+                bundle.at(&team["participant"][0]["member"])["resourceType"].clone()
+            })
+            .collect();
+        assert_eq!(members, ["Practitioner", "PractitionerRole"], "PRT-6");
+        assert!(!bundle.0.to_string().contains("GONE"), "PRT-2 is D");
+    }
+}

@@ -106,7 +106,12 @@ fn a_visit_and_a_vaccination_have_theirs() {
 #[test]
 fn a_patient_has_a_practice_and_a_care_team() {
     let practice = prt("A", "PP^Primary care^HL70443", "8^DOC^DORA", &[]);
-    let other = prt("A", "CP^Consulting^HL70443", "9^CON^CORA", &[(6, "CARD"), (1, "J")]);
+    let other = prt(
+        "A",
+        "CP^Consulting^HL70443",
+        "9^CON^CORA",
+        &[(6, "CARD"), (1, "J")],
+    );
     let gone = prt("D", "AP", "12^GONE^GUS", &[]);
     for (event, general) in [("A01", "Practitioner"), ("A28", "PractitionerRole")] {
         let bundle = message(

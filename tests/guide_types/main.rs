@@ -1,6 +1,6 @@
-//! HL7's v2-to-FHIR guide, row by row: its vocabulary maps. Each published code must become the published one.
+//! HL7's v2-to-FHIR guide, row by row: its vocabulary maps, and the plain rows of its data type maps.
 //!
-//! `vocabularies.tsv` is the guide's concept maps without its sentences (`import.py` writes it). What becomes of each row is in
+//! `vocabularies.tsv` and `datatypes.tsv` are the guide's tables without its sentences (`import.py` writes them). What becomes of each row is in
 //! docs/guide-types.md, which is made by these tests.
 
 #![allow(
@@ -10,6 +10,7 @@
     reason = "helpers of tests"
 )]
 
+mod datatypes;
 mod page;
 mod vocabularies;
 

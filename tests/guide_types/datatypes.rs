@@ -1,6 +1,6 @@
 //! Data type maps: a value that has each of a type's components, given to the map by a Z segment.
 //!
-//! So far of plain rows only: those that put a component's text somewhere, with no condition and no constant.
+//! So far of plain rows only: those that put a component's text, or a constant, somewhere, with no condition.
 
 use crate::{repository, table};
 use mllp_bridge::fhir::{Mapper, Options};
@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 const MESSAGE: &str = "ZDT_Z01:\n  events: [ZDT^Z01]\n  body:\n    - segment: MSH\n    - segment: ZDT\n      maps: [{map: 'ZDT[Basic]', into: it}]\n  links: []\n";
 
 /// Whoever makes fewer rows pass has to say so here.
-const DONE: usize = 101;
+const DONE: usize = 108;
 
 /// A row of the guide's data type maps.
 pub struct Row {
@@ -21,7 +21,9 @@ pub struct Row {
     kind: String,
     pub to: String,
     pub prose: bool,
-    /// Whether it only puts the component somewhere.
+    /// What is put there instead of the component.
+    constant: Option<String>,
+    /// Whether it only puts the component or the constant somewhere.
     plain: bool,
 }
 
@@ -53,15 +55,19 @@ pub fn rows() -> &'static [Row] {
                 let component = place
                     .split_once('.')
                     .and_then(|(_, number)| number.parse().ok());
+                let constant = value
+                    .strip_prefix('"')
+                    .and_then(|rest| rest.strip_suffix('"'));
                 Row {
                     plain: when.is_empty()
                         && conversion.is_empty()
                         && vocabulary.is_empty()
-                        && value.is_empty()
+                        && (value.is_empty() || constant.is_some())
                         && component.is_some()
                         && to
                             .chars()
                             .all(|c| c.is_ascii_alphanumeric() || "[].".contains(c)),
+                    constant: constant.map(str::to_owned),
                     map,
                     component: component.unwrap_or_default(),
                     kind,
@@ -196,8 +202,14 @@ pub fn states() -> &'static [State] {
         let mut results: BTreeMap<&str, Value> = BTreeMap::new();
         for map in maps.into_iter().filter(|map| there(&ours(map))) {
             let mut parts = vec![String::new(); 30];
-            for row in rows().iter().filter(|row| row.map == map && row.plain) {
-                parts[row.component - 1] = sample(&row.kind, row.component, &row.to).0;
+            // The rows of a component's own text last: theirs is the sample that is looked for.
+            for own in [false, true] {
+                let these = |row: &&Row| row.map == map && row.plain;
+                let mut these: Vec<&Row> = rows().iter().filter(these).collect();
+                these.retain(|row| row.constant.is_none() == own);
+                for row in these {
+                    parts[row.component - 1] = sample(&row.kind, row.component, &row.to).0;
+                }
             }
             let value = parts.join("^");
             results.insert(map, made(&files, &ours(map), value.trim_end_matches('^')));
@@ -207,7 +219,10 @@ pub fn states() -> &'static [State] {
                 return State::Prose;
             }
             let steps: Vec<&str> = row.to.split('.').collect();
-            let expected = sample(&row.kind, row.component, &row.to).1;
+            let expected = match &row.constant {
+                Some(constant) => Value::from(constant.as_str()),
+                None => sample(&row.kind, row.component, &row.to).1,
+            };
             let result = results.get(row.map.as_str()).filter(|_| row.plain);
             let found = result.is_some_and(|made| at(made, &steps).contains(&&expected));
             match found {

@@ -92,8 +92,8 @@ const TYPES: &str = "
 
 A value that has each of the type's components is given to the map of the guide's name (to CWE's for CE, CF and CNE).
 
-- **shown**: the component's text is at the row's element.
-- **open**: it is not, there is no map of this name, or no test asks yet: rows with a condition, a constant, another map or a vocabulary are not asked. Many of these are
+- **shown**: the component's text, or the row's constant, is at the row's element.
+- **open**: it is not, there is no map of this name, or no test asks yet: rows with a condition, another map or a vocabulary are not asked. Many of these are
   implemented under another name or by a segment map ([guide-rows.md](guide-rows.md)).
 - **prose**: the guide says when the row applies in a sentence only.
 

@@ -21,6 +21,7 @@ const REQUIRED: &[(&str, &[&str])] = &[
     ("Account", &["status"]),
     ("AllergyIntolerance", &["patient"]),
     ("Appointment", &["status", "participant"]),
+    ("CareTeam", &[]),
     ("ChargeItem", &["status", "code", "subject"]),
     ("Condition", &["subject"]),
     ("Coverage", &["status", "beneficiary", "payor"]),

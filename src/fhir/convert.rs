@@ -237,6 +237,9 @@ impl Mapper {
         let (entries, dropped) =
             bundle::identify(&mut engine.resources, &about).map_err(NotCovered::Same)?;
         engine.drop_values(dropped);
+        if options.ledger || options.count {
+            engine.give_back_what_is_nowhere();
+        }
         let bundle = bundle::write(&engine.resources, &entries, &about, options.kind);
         Ok(Converted {
             bundle,
@@ -359,8 +362,8 @@ impl<'p> Engine<'p, '_, '_> {
 
     /// Names every value that no resource has by its place and why; returns how many values there are.
     fn each_lost(&mut self, mut name: impl FnMut(&Message<'_>, u32, Option<Refused>)) -> usize {
-        let there = self.used.iter().filter(|span| span.end > 0);
-        let mut used: Vec<u32> = there.map(|span| span.start).collect();
+        let there = self.used.iter().filter(|taken| taken.stays());
+        let mut used: Vec<u32> = there.map(|taken| taken.span.start).collect();
         used.sort_unstable();
         self.refused.sort_unstable();
         let mut used = used.into_iter().peekable();

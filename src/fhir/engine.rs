@@ -11,8 +11,9 @@ use super::primitive::Refused;
 use super::program::{Block, Body, Origin, Program, Row, Source, Target};
 use super::raw::Request;
 use super::structure::Scope;
+use super::taken::Taken;
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Where rows read from.
 #[derive(Debug, Clone, Copy)]
@@ -67,8 +68,8 @@ pub(super) struct Engine<'p, 'm, 'a> {
     /// Who sends.
     pub(super) facility: Facility,
     pub(super) resources: Vec<Resource<'p>>,
-    /// The values that rows have taken. One that was given back has no bytes.
-    pub(super) used: Vec<Span>,
+    /// The values that rows have taken.
+    pub(super) used: Vec<Taken>,
     pub(super) refused: Vec<(u32, Refused)>,
     pub(super) trace: Option<Vec<Trace>>,
     /// The resources that segment maps have made, by group and name.
@@ -76,6 +77,8 @@ pub(super) struct Engine<'p, 'm, 'a> {
     /// How many values and references have been put in.
     pub(super) taken: usize,
     pub(super) path: Vec<&'p str>,
+    /// The elements of the resource at hand that other segments have given it.
+    others: HashSet<String>,
     /// How many data type maps are being run inside each other.
     depth: usize,
     pub(super) rows: Vec<Origin>,
@@ -111,6 +114,7 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
             names: HashMap::new(),
             taken: 0,
             path: Vec::new(),
+            others: HashSet::new(),
             depth: 0,
             rows: Vec::new(),
         }
@@ -129,7 +133,7 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
     pub(super) fn undo(&mut self, mark: &Mark, why: Refused) {
         let undone = self.used.split_off(mark.used);
         self.refused
-            .extend(undone.into_iter().map(|span| (span.start, why)));
+            .extend(undone.into_iter().map(|taken| (taken.span.start, why)));
         self.resources.truncate(mark.resources);
         self.taken = mark.taken;
         if let Some(trace) = &mut self.trace {
@@ -147,6 +151,7 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
             self.path.push(kind);
         }
         let (before, first) = (self.taken, self.used.len());
+        self.others = content.keys().cloned().collect();
         self.body(body, here, &mut content);
         self.path.pop();
         let resource = &mut self.resources[number];
@@ -196,11 +201,10 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
         let since = self.used.get(first..).unwrap_or_default();
         let found = since
             .iter()
-            .rposition(|span| span.end > 0 && is_it(self, &self.message.text(*span)));
+            .rposition(|taken| taken.stays() && is_it(self, &self.message.text(taken.span)));
         if let Some(found) = found {
-            let span = &mut self.used[first + found];
-            self.refused.push((span.start, why));
-            span.end = 0;
+            let taken = &mut self.used[first + found];
+            self.refused.push((taken.give_back(), why));
         }
     }
 
@@ -209,9 +213,8 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
         let resource = &mut self.resources[number];
         resource.live = false;
         for (from, to) in std::mem::take(&mut resource.took) {
-            for span in self.used.get_mut(from..to).unwrap_or_default() {
-                self.refused.push((span.start, Refused::Incomplete));
-                span.end = 0;
+            for taken in self.used.get_mut(from..to).unwrap_or_default() {
+                self.refused.push((taken.give_back(), Refused::Incomplete));
             }
         }
     }
@@ -236,7 +239,7 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
                         self.message.leaves(span, &mut leaves);
                     }
                 }
-                self.used.extend(&leaves);
+                self.used.extend(leaves.into_iter().map(Taken::read));
                 false
             }
             Source::Text(pieces, primitive) => self.template(row, pieces, *primitive, here, out),
@@ -292,12 +295,31 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
         let mut inner = Map::new();
         self.body(body, here, &mut inner);
         self.keep(&mark, body, &inner) && {
-            let done = insert(out, &row.to, Value::Object(inner));
+            let done = self.put(row, inner, out);
             if !done {
                 self.undo(&mark, Refused::Taken);
             }
             done
         }
+    }
+
+    /// Puts an object where its row says. One that another segment has put there stays as it is: a number of one segment is never
+    /// given the unit of another.
+    pub(super) fn put(
+        &self,
+        row: &Row,
+        object: Map<String, Value>,
+        out: &mut Map<String, Value>,
+    ) -> bool {
+        let of_resource = self.path.len() == row.to.steps.len() + 1;
+        let first = row.to.steps.first().filter(|_| of_resource);
+        let value = Value::Object(object);
+        if first.is_some_and(|first| self.others.contains(first))
+            && let Some(there @ Value::Object(_)) = object::get(out, &row.to.steps)
+        {
+            return *there == value;
+        }
+        insert(out, &row.to, value)
     }
 
     /// Whether an object has what it needs; undone where it has not.
@@ -329,10 +351,14 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
             .resource
             .as_ref()
             .map(|kind| std::mem::replace(&mut self.path, vec![kind]));
+        let others = outer.is_some().then(|| std::mem::take(&mut self.others));
         self.body(&block.body, here, &mut content);
         self.body(&block.defaults, here, &mut content);
         if let Some(outer) = outer {
             self.path = outer;
+        }
+        if let Some(others) = others {
+            self.others = others;
         }
         if !self.keep(&mark, &block.body, &content) {
             return None;

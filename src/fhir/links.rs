@@ -1,10 +1,10 @@
 //! What is done when all maps have added to the resources: those that lack something go, the others refer to each other.
 
 use super::engine::{Engine, REFERENCE, reference};
-use super::message::Span;
 use super::object::{absent, forget, has, insert};
 use super::primitive::Refused;
 use super::program::Link;
+use super::taken::Taken;
 use serde_json::Value;
 
 impl<'p> Engine<'p, '_, '_> {
@@ -54,17 +54,13 @@ impl<'p> Engine<'p, '_, '_> {
             let mut texts = Vec::new();
             strings(&value, &mut texts);
             for (from, to) in self.resources[number].took.clone() {
-                let spans = self.used.get(from..to).unwrap_or_default();
-                let is_it = |span: &&Span| texts.contains(&self.message.text(**span));
-                let some = spans.iter().any(|span| is_it(&span));
-                let lost = spans
-                    .iter()
-                    .filter(|span| span.end > 0 && (!some || is_it(span)));
-                let lost: Vec<Span> = lost.copied().collect();
-                for span in self.used.get_mut(from..to).unwrap_or_default() {
-                    if lost.contains(span) {
-                        self.refused.push((span.start, Refused::Taken));
-                        span.end = 0;
+                let all = self.used.get(from..to).unwrap_or_default();
+                let is_it = |taken: &Taken| texts.contains(&self.message.text(taken.span));
+                let lost: Vec<bool> = all.iter().map(is_it).collect();
+                let some = lost.contains(&true);
+                for (taken, lost) in self.used[from..to].iter_mut().zip(lost) {
+                    if taken.stays() && (!some || lost) {
+                        self.refused.push((taken.give_back(), Refused::Taken));
                     }
                 }
             }

@@ -30,6 +30,7 @@ pub mod raw;
 mod reading;
 mod structure;
 mod systems;
+mod taken;
 mod types;
 mod values;
 

@@ -54,6 +54,16 @@ pub(super) fn insert(out: &mut Map<String, Value>, target: &Target, value: Value
     }
 }
 
+/// What is where a target says.
+pub(super) fn get<'o>(object: &'o Map<String, Value>, steps: &[String]) -> Option<&'o Value> {
+    let (first, rest) = steps.split_first()?;
+    let inner = object.get(first)?;
+    match rest.is_empty() {
+        true => Some(inner),
+        false => get(inner.as_object()?, rest),
+    }
+}
+
 /// Adds what a second object says of the same thing: lists are joined, the first value stays, and what is not kept is returned.
 pub(super) fn join(own: &mut Map<String, Value>, other: Map<String, Value>) -> Vec<Value> {
     let mut dropped = Vec::new();

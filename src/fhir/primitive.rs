@@ -35,6 +35,8 @@ pub enum Primitive {
     Boolean,
     /// Base64.
     Base64,
+    /// Hexadecimal digits, which become Base64.
+    Hex,
     /// Text, which becomes Base64.
     Encoded,
     /// The URI of a code system's name: `LN`, `HL70003`.
@@ -110,6 +112,7 @@ impl Primitive {
             "unsignedInt" => Self::UnsignedInt,
             "boolean" => Self::Boolean,
             "base64Binary" => Self::Base64,
+            "base64-of-hex" => Self::Hex,
             "base64-of-text" => Self::Encoded,
             "code-system" => Self::CodeSystem,
             "system" => Self::System,
@@ -159,6 +162,7 @@ impl Primitive {
                 _ => Err(Refused::Vocabulary),
             },
             Self::Base64 => base64(&text).ok_or(Refused::Encoding),
+            Self::Hex => hex(&text).ok_or(Refused::Encoding),
             Self::Encoded => Ok(Value::String(STANDARD.encode(text))),
         }
     }
@@ -222,9 +226,25 @@ fn whole(text: &str, least: u32) -> Option<Value> {
 }
 
 fn base64(text: &str) -> Option<Value> {
-    let joined: String = text.split_ascii_whitespace().collect();
+    let mut joined: String = text.split_ascii_whitespace().collect();
+    // Some leave out the padding, which says nothing.
+    while joined.len() % 4 > 1 {
+        joined.push('=');
+    }
     let decoded = STANDARD.decode(&joined);
     (!joined.is_empty() && decoded.is_ok()).then_some(Value::String(joined))
+}
+
+fn hex(text: &str) -> Option<Value> {
+    let joined: String = text.split_ascii_whitespace().collect();
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let pair = |pair: &[u8]| match pair {
+        [high, low] => u8::try_from(digit(*high)? << 4 | digit(*low)?).ok(),
+        _ => None,
+    };
+    let bytes: Option<Vec<u8>> = joined.as_bytes().chunks(2).map(pair).collect();
+    let bytes = bytes.filter(|bytes| !bytes.is_empty())?;
+    Some(Value::String(STANDARD.encode(bytes)))
 }
 
 /// Whether a dotted number is an object identifier: an arc 0, 1 or 2, a second one that fits it, and three in all, since
@@ -291,6 +311,25 @@ mod tests {
         assert_eq!(whole("0", 1), None);
         assert_eq!(whole("-1", 0), None);
         assert_eq!(whole("4294967295", 0), None);
+    }
+
+    #[test]
+    fn documents_become_base64_of_one_spelling() {
+        let zone = Zone(0);
+        for (kind, v2, fhir) in [
+            (Primitive::Base64, "aGk=", Some("aGk=")),
+            (Primitive::Base64, "aGk", Some("aGk=")),
+            (Primitive::Base64, "aG\nk=", Some("aGk=")),
+            (Primitive::Base64, "aGk==", None),
+            (Primitive::Base64, "a", None),
+            (Primitive::Hex, "6869", Some("aGk=")),
+            (Primitive::Hex, "4A 4b", Some("Sks=")),
+            (Primitive::Hex, "686", None),
+            (Primitive::Hex, "6x", None),
+        ] {
+            let made = kind.of(v2.to_owned(), zone).ok();
+            assert_eq!(made, fhir.map(Value::from), "{v2}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::place::Place;
 use super::primitive::{Primitive, Refused};
 use super::program::{Block, Conversion, Piece, Row};
 use super::raw::Finish;
+use super::taken::Taken;
 use serde_json::{Map, Value, json};
 
 impl<'p> Engine<'p, '_, '_> {
@@ -137,7 +138,7 @@ impl<'p> Engine<'p, '_, '_> {
                 if let Some(vocabulary) = vocabulary {
                     self.look_up(vocabulary, span, block, &mut made);
                 }
-                let done = insert(out, &row.to, Value::Object(made));
+                let done = self.put(row, made, out);
                 if !done {
                     self.undo(&mark, Refused::Taken);
                 }
@@ -169,15 +170,19 @@ impl<'p> Engine<'p, '_, '_> {
         leaves: &[Span],
         out: &mut Map<String, Value>,
     ) -> bool {
-        let made = made.and_then(|value| match insert(out, &row.to, value) {
-            true => Ok(()),
-            false => Err(Refused::Taken),
+        let made = made.and_then(|value| {
+            let taken = leaves.iter().map(|leaf| Taken::became(*leaf, &value));
+            let taken: Vec<Taken> = taken.collect();
+            match insert(out, &row.to, value) {
+                true => Ok(taken),
+                false => Err(Refused::Taken),
+            }
         });
         let why = match made {
             Err(why) => why,
-            Ok(()) => {
+            Ok(taken) => {
                 self.taken += 1;
-                self.used.extend(leaves);
+                self.used.extend(taken);
                 if let Some(trace) = &mut self.trace {
                     trace.extend(leaves.iter().map(|leaf| Trace {
                         element: self.path.join("."),
@@ -202,16 +207,20 @@ impl<'p> Engine<'p, '_, '_> {
         made: &mut Map<String, Value>,
     ) {
         let code = self.message.down(span, 1, 0);
-        let code = code.map(|code| self.message.text(self.message.leaf(code)));
+        let Some(code) = code.map(|code| self.message.leaf(code)) else {
+            return;
+        };
         let known = &self.program.vocabularies[vocabulary];
-        let Some(coded) = code.and_then(|code| known.get(&code)) else {
+        let Some(coded) = known.get(&self.message.text(code)) else {
             return;
         };
         let mut coding = Map::new();
         if let Some(system) = &coded.system {
             coding.insert("system".into(), json!(system));
         }
-        coding.insert("code".into(), json!(coded.code));
+        let standard = json!(coded.code);
+        self.used.push(Taken::became(code, &standard));
+        coding.insert("code".into(), standard);
         if let Some(display) = &coded.display {
             coding.insert("display".into(), json!(display));
         }

@@ -127,3 +127,27 @@ fn a_document_has_its_text() {
     assert_eq!(attachments[1]["contentType"], "application/pdf");
     assert_eq!(bundle.at(&document["subject"])["resourceType"], "Patient");
 }
+
+/// A number of one with the unit of another is a dose that nobody has ordered.
+#[test]
+fn two_quantities_of_one_order_are_never_mixed() {
+    for (first, second, kept) in [
+        ("5", "7^mg", json!({"value": 5})),
+        ("5", "5^mg", json!({"value": 5})),
+        ("5^mg", "7^mL", json!({"value": 5, "unit": "mg"})),
+    ] {
+        let message = format!(
+            "MSH|^~\\&|A|B|||20260101101500||OML^O21|1|P|2.5\nPID|1||77^^^H^MR\nORC|NW|P1^PLAC\n\
+             TQ1|1|{first}\nTQ1|2|{second}\nOBR|1|P1^PLAC||4^Glucose^L\n"
+        );
+        let request = Bundle::of(&message).one("ServiceRequest").clone();
+        assert_eq!(request["quantityQuantity"], kept, "{first} and {second}");
+        let lost = super::ledger(&message);
+        let unit = lost.iter().find(|lost| lost.0.starts_with("TQ1[2]-2"));
+        assert_eq!(
+            unit.map(|lost| lost.1),
+            Some(Some(super::super::Refused::Taken)),
+            "{second} is in no resource: {lost:?}"
+        );
+    }
+}

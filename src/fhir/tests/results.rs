@@ -188,3 +188,38 @@ fn a_corrected_result_has_the_first_ones_id() {
         with_obx("NM|B||1||||||P").one("Observation")["id"]
     );
 }
+
+/// A number with half of its comparator is another number.
+#[test]
+fn a_structured_number_that_fhir_cannot_say_stays_text() {
+    for (value, text) in [
+        ("<>^5", "<>^5"),
+        ("about^5", "about^5"),
+        ("^2^+", "^2^+"),
+        (">^2^-^4", ">^2^-^4"),
+    ] {
+        let observation = observation(&format!("SN|X||{value}|mg"));
+        assert_eq!(observation["valueString"], text);
+        let unit = &observation["extension"][0]["valueCodeableConcept"];
+        assert_eq!(unit["text"], Value::Null, "a code says it all: {unit}");
+        assert_eq!(unit["coding"][0]["code"], "mg", "the unit of {value}");
+    }
+    let plain = observation("SN|X||=^5|mg");
+    assert_eq!(plain["valueQuantity"], json!({"value": 5, "unit": "mg"}));
+}
+
+#[test]
+fn a_document_is_read_however_its_encoding_is_spelled() {
+    for (encoding, data) in [
+        ("Base64", "aGk="),
+        ("base64", "aGk"),
+        ("BASE64", "aGk="),
+        ("Hex", "6869"),
+        ("HEX", "6869"),
+        ("A", "hi"),
+    ] {
+        let observation = observation(&format!("ED|X||^TEXT^plain^{encoding}^{data}"));
+        let attachment = &observation["extension"][0]["valueAttachment"];
+        assert_eq!(attachment["data"], "aGk=", "{encoding}: {attachment}");
+    }
+}

@@ -1,0 +1,80 @@
+//! What rows have taken of the message, and whether the bundle has it in the end.
+//!
+//! On its way from a row to the bundle a value can still get lost: an object finds its place taken, a vocabulary's coding replaces
+//! the message's, a rule of FHIR removes an element. So when all is done each value is looked for once more, by what its row made
+//! of it, and what is nowhere counts as not taken.
+
+use super::engine::Engine;
+use super::message::Span;
+use super::primitive::Refused;
+use serde_json::Value;
+use std::collections::HashSet;
+use twox_hash::XxHash3_128;
+
+/// A value that a row has taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taken {
+    /// Where it is; one that was given back has no bytes.
+    pub span: Span,
+    /// The hash of what became of it; none where it only counts as read.
+    what: Option<u128>,
+}
+
+impl Taken {
+    /// Counts as read.
+    pub(super) fn read(span: Span) -> Self {
+        Self { span, what: None }
+    }
+
+    /// Became this.
+    pub(super) fn became(span: Span, value: &Value) -> Self {
+        Self {
+            span,
+            what: hash(value),
+        }
+    }
+
+    /// Whether it has not been given back.
+    pub(super) fn stays(&self) -> bool {
+        self.span.end > 0
+    }
+
+    /// Gives it back; where it was.
+    pub(super) fn give_back(&mut self) -> u32 {
+        self.span.end = 0;
+        self.span.start
+    }
+}
+
+fn hash(value: &Value) -> Option<u128> {
+    match value {
+        Value::String(text) => Some(XxHash3_128::oneshot(text.as_bytes())),
+        Value::Number(number) => Some(XxHash3_128::oneshot(number.to_string().as_bytes())),
+        _ => None,
+    }
+}
+
+fn collect(value: &Value, found: &mut HashSet<u128>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+        Value::Object(members) => members.values().for_each(|member| collect(member, found)),
+        _ => found.extend(hash(value)),
+    }
+}
+
+impl Engine<'_, '_, '_> {
+    /// Gives back what no resource of the bundle has.
+    pub(super) fn give_back_what_is_nowhere(&mut self) {
+        let mut there = HashSet::with_capacity(self.used.len());
+        for resource in self.resources.iter().filter(|resource| resource.live) {
+            for value in resource.content.values() {
+                collect(value, &mut there);
+            }
+        }
+        for taken in &mut self.used {
+            if taken.stays() && taken.what.is_some_and(|what| !there.contains(&what)) {
+                self.refused.push((taken.give_back(), Refused::Taken));
+            }
+        }
+    }
+}

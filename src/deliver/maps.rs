@@ -120,4 +120,15 @@ mod tests {
         assert!(line > 0, "{error}");
         assert!(error.contains("nonsense"), "{error}");
     }
+
+    #[test]
+    fn a_segment_map_of_a_directory_is_one_as_the_programs_are() {
+        let folder = tempfile::TempDir::new().unwrap();
+        std::fs::create_dir(folder.path().join("segments")).unwrap();
+        let file = folder.path().join("segments/ZPI.yaml");
+        let text = "ZPI[Patient]:\n  resource: Patient\n  rows:\n    - {to: gender, from: ZPI.2}\n";
+        std::fs::write(&file, text).unwrap();
+        let error = compile(Some(folder.path())).unwrap_err().to_string();
+        assert!(error.contains("write one as PID-3"), "{error}");
+    }
 }

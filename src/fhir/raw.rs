@@ -4,29 +4,34 @@
 //! `segments/` and `datatypes/` ([`Map`]), `vocabularies/` ([`Vocabulary`]). A definition replaces one of the same name that
 //! was read before it, so that a site changes a map without a rebuild.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_saphyr::Spanned;
 use std::collections::BTreeMap;
 
 /// One message structure: which segments it has, and which maps read them.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Message {
     /// Message types and trigger events that have this structure, as `ADT^A01`.
+    #[schemars(with = "Vec<String>", inner(regex(pattern = r"^.{3}\^.{3}$")))]
     pub events: Vec<Spanned<String>>,
     /// Segments and groups in the order of the standard.
+    #[schemars(with = "Vec<Member>")]
     pub body: Vec<Spanned<Member>>,
     /// References between the resources that the maps make, set when all are made.
     #[serde(default)]
+    #[schemars(with = "Vec<Link>")]
     pub links: Vec<Spanned<Link>>,
     /// Resources, by the names that `into` gives, without which there is nothing to say: no bundle is made then.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub needs: Vec<Spanned<String>>,
 }
 
 /// A segment or a group of a message.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Member {
     /// A segment's ID. Either this or `group`.
@@ -44,14 +49,16 @@ pub struct Member {
     pub patients: bool,
     /// The maps that read this segment, in this order.
     #[serde(default)]
+    #[schemars(with = "Vec<Use>")]
     pub maps: Vec<Spanned<Use>>,
     /// What is in the group.
     #[serde(default)]
+    #[schemars(with = "Vec<Member>")]
     pub body: Vec<Spanned<Member>>,
 }
 
 /// A map put to use in a message.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Use {
     /// Name of a segment map.
@@ -65,7 +72,7 @@ pub struct Use {
 }
 
 /// A reference from one resource of a message to another.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
     /// The resource that refers, by the name that `into` gave it.
@@ -82,10 +89,11 @@ pub struct Link {
 }
 
 /// How a segment becomes a resource, or a data type an element (or a resource that the element refers to).
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Map {
     /// The resource's type. A data type map without it makes an element.
+    #[schemars(with = "Option<String>")]
     pub resource: Option<Spanned<String>>,
     /// What a resend does in a transaction.
     #[serde(default)]
@@ -95,14 +103,18 @@ pub struct Map {
     /// take an identifier with its authority, `as CX` the best of the repetitions; what stands before the colon tells the kinds
     /// apart; `ORC-3!9999` is not valued where it is 9999. A server is asked by the first if that is an identifier of the resource.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub key: Vec<Spanned<String>>,
     /// Where a message has several of one key: what tells them apart. Without it their order does, and how many they are.
     #[serde(default)]
+    #[schemars(with = "Vec<String>")]
     pub apart: Vec<Spanned<String>>,
     /// What is made, in this order.
+    #[schemars(with = "Vec<Row>")]
     pub rows: Vec<Spanned<Row>>,
     /// Rows that come when all maps of the message have added to the resource: what FHIR requires and nobody has given.
     #[serde(default)]
+    #[schemars(with = "Vec<Row>")]
     pub defaults: Vec<Spanned<Row>>,
     /// As in a row. Of a resource it is asked when all maps and their defaults have added to it.
     #[serde(default)]
@@ -112,7 +124,7 @@ pub struct Map {
 }
 
 /// How a resource is written by a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
     /// `PUT Type/id`, with the id made from the key: for what only this message says.
@@ -125,13 +137,15 @@ pub enum Request {
 }
 
 /// One value.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
     /// The element, from where the map stands: `birthDate`, `hospitalization.admitSource`, `name[]` (one item for each repetition).
     /// Without it, the rows of `rows` add to where the map stands.
     pub to: Option<String>,
     /// Where the value is: `PID-5`, `PID-3.4.2` in a segment map; `XPN.1`, `XPN.1.2` in a data type map; `PV1-44` of the nearest segment of that ID.
+    // `.1` without quotes is a number to YAML.
+    #[schemars(extend("type" = ["string", "number", "null"]))]
     pub from: Option<String>,
     /// A FHIR type (`code`, `dateTime` …) or a data type map (`XPN[HumanName]`). Text if left out.
     #[serde(rename = "as")]
@@ -146,6 +160,7 @@ pub struct Row {
     pub text: Option<String>,
     /// Rows of an object at `to`; with `from`, places in it are relative to that value: `.1`, `.4.2`.
     #[serde(default)]
+    #[schemars(with = "Vec<Row>")]
     pub rows: Vec<Spanned<Row>>,
     /// Only where this holds; see `condition`.
     pub when: Option<String>,
@@ -170,7 +185,7 @@ pub struct Row {
 }
 
 /// A rule of FHIR for an object, applied when its rows are done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Finish {
     /// A code of a system that is known whole must be one of its codes, else the system is left out.
@@ -182,7 +197,7 @@ pub enum Finish {
 }
 
 /// Codes and what they become.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Vocabulary {
     /// The v2 table.
@@ -198,18 +213,26 @@ pub struct Vocabulary {
 }
 
 /// What one v2 code becomes.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "a code is a text in quotes, or {code: …, display: …, system: …}"
+)]
 pub enum Code {
     /// Its code.
     Short(String),
     /// With more to say of it.
-    Long {
-        /// Code.
-        code: String,
-        /// What people call it.
-        display: Option<String>,
-        /// Its system.
-        system: Option<String>,
-    },
+    Long(Coding),
+}
+
+/// A code with more to say of it.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Coding {
+    /// Code.
+    pub code: String,
+    /// What people call it.
+    pub display: Option<String>,
+    /// Its system.
+    pub system: Option<String>,
 }

@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used)]
 
 mod example;
+mod mapping;
 mod page;
 mod schema;
 

@@ -40,7 +40,7 @@ pub(crate) fn schema() -> Value {
 }
 
 /// Takes out what only a Rust programmer would miss.
-fn tidy(value: &mut Value) {
+pub(crate) fn tidy(value: &mut Value) {
     match value {
         Value::Object(map) => {
             // The default of a mapping is the defaults of its keys.

@@ -55,7 +55,7 @@ pub fn compile(files: &[(&str, &str)]) -> Result<Program, Vec<MapError>> {
     let mut maps: Named<raw::Map> = BTreeMap::new();
     let mut vocabularies: Named<raw::Vocabulary> = BTreeMap::new();
     for (at, (name, text)) in files.iter().enumerate() {
-        match name.rsplit('/').nth(1).unwrap_or_default() {
+        match folder(name) {
             "messages" => compiler.read(at, text, &mut messages),
             "segments" | "datatypes" => compiler.read(at, text, &mut maps),
             "vocabularies" => compiler.read(at, text, &mut vocabularies),
@@ -80,6 +80,11 @@ pub fn compile(files: &[(&str, &str)]) -> Result<Program, Vec<MapError>> {
         true => Ok(compiler.program),
         false => Err(compiler.errors),
     }
+}
+
+/// A file's folder, which says what is in it.
+fn folder(file: &str) -> &str {
+    file.rsplit('/').nth(1).unwrap_or_default()
 }
 
 struct Compiler {
@@ -140,14 +145,10 @@ impl Compiler {
                     display: None,
                     system: system.clone(),
                 },
-                raw::Code::Long {
-                    code,
-                    display,
-                    system: own,
-                } => Coded {
-                    code,
-                    display,
-                    system: own.or_else(|| system.clone()),
+                raw::Code::Long(long) => Coded {
+                    code: long.code,
+                    display: long.display,
+                    system: long.system.or_else(|| system.clone()),
                 },
             };
             let same = list
@@ -184,7 +185,7 @@ impl Compiler {
             .program
             .files
             .get(file)
-            .is_some_and(|file| file.starts_with("segments/"));
+            .is_some_and(|file| folder(file) == "segments");
         let here = Here {
             file,
             at: map.referenced,

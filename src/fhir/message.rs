@@ -234,7 +234,11 @@ impl<'a> Message<'a> {
             true => String::from_utf8(bytes).unwrap_or_else(|error| latin1(error.as_bytes())),
             false => latin1(&bytes),
         };
-        let kept = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
+        // A byte order mark is no character of a text, and JavaScript's servers take it for a blank.
+        let kept = |c: &char| {
+            let blank = matches!(c, '\n' | '\t');
+            (!c.is_control() || blank) && *c != '\u{feff}'
+        };
         let text: String = text.replace("\r\n", "\n").replace('\r', "\n");
         let text: String = text.chars().filter(kept).collect();
         text.trim().to_owned()

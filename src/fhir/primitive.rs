@@ -185,12 +185,24 @@ pub fn is_uri(text: &str) -> bool {
         .all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte));
     let scheme = text.split_once(':').is_some_and(|(scheme, rest)| {
         !rest.is_empty()
-            && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+            // One letter is a drive, and capitals are no scheme to HL7's validator.
+            && scheme.len() > 1
+            && scheme.starts_with(|c: char| c.is_ascii_lowercase())
+            && scheme.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte)
+            })
     });
-    plain && scheme
+    let lower = text.to_ascii_lowercase();
+    // What claims to be an object identifier or a UUID has to be one, as servers see it.
+    let claimed = match (
+        lower.strip_prefix("urn:oid:"),
+        lower.strip_prefix("urn:uuid:"),
+    ) {
+        (Some(oid), _) => text.starts_with("urn:oid:") && is_oid(oid),
+        (_, Some(uuid)) => text == lower && is_uuid(uuid),
+        _ => true,
+    };
+    plain && scheme && claimed
 }
 
 /// NM as FHIR's decimal: no plus sign, no leading zeros, digits on both sides of the point.
@@ -344,7 +356,13 @@ mod tests {
         }
         assert!(is_uuid("550E8400-e29b-41d4-a716-446655440000"));
         assert!(!is_uuid("550e8400e29b41d4a716446655440000"));
-        assert!(is_uri("urn:oid:1.2.3"));
+        assert!(is_uri("urn:oid:1.2.3.4"));
+        assert!(!is_uri("urn:oid:1.2.3"), "servers refuse short ones");
+        assert!(is_uri("urn:uuid:c1bfa52f-4b3a-4b6e-9a55-6f3c3f4b7a10"));
+        assert!(!is_uri("urn:uuid:C1BFA52F-4B3A-4B6E-9A55-6F3C3F4B7A10"));
+        assert!(!is_uri("urn:uuid:5"));
+        assert!(!is_uri("C:files"));
+        assert!(!is_uri("NOTE:this"));
         assert!(!is_uri("no scheme"));
         assert!(!is_uri("x y:z"));
     }

@@ -7,6 +7,7 @@
 
 mod bridge;
 mod cases;
+mod corpus;
 mod feed;
 mod judged;
 mod overrides;

@@ -21,6 +21,7 @@ pub mod api_server;
 pub mod app;
 pub mod bridge;
 pub mod corpus;
+pub mod fhir_messages;
 pub mod messages;
 pub mod peer;
 pub mod pki;

@@ -9,6 +9,7 @@ mod bridge;
 mod cases;
 mod corpus;
 mod feed;
+mod identity;
 mod judged;
 mod overrides;
 mod parts;

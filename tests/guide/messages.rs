@@ -160,6 +160,9 @@ impl<'r> Trial<'r> {
         });
         let mut order: Vec<String> = order.into_iter().map(str::to_owned).collect();
         // Conditions ask segments beside it, and references go to them.
+        if row.structure == "ADT_A11" {
+            order.push("PV1".to_owned());
+        }
         for more in ["PV1", "RXA", "SPM", "DG1"] {
             if segment != more
                 && !order.iter().any(|own| own == more)
@@ -219,6 +222,10 @@ impl<'r> Trial<'r> {
             if plain && !draft.valued(&place) {
                 draft.set(&place, &sample(&row.kind, &row.code));
             }
+        }
+        if self.row.structure == "ADT_A11" {
+            // Of a visit that is not named nothing is taken back.
+            draft.set(&Place::parse("PV1-19").unwrap(), "V1^^^AUTH&1.2.3.4.5&ISO");
         }
         if self.segment == "IN1" {
             draft.set(&Place::parse("IN1-16").unwrap(), "FAMILY^GIVEN");
@@ -421,7 +428,7 @@ pub fn name(row: &Row) -> String {
 }
 
 /// Rows that are not implemented yet: may only fall.
-const MISSING: usize = 145;
+const MISSING: usize = 130;
 
 #[test]
 fn each_row_is_implemented_or_differs_for_a_reason() {

@@ -181,7 +181,7 @@ fn said(row: &Row) -> Option<&'static Differs> {
 
 const ADT: Context = Context {
     event: "ADT^A01",
-    order: "MSH SFT EVN PID PD1 NK1 PV1 PV2 ROL PRT OBX NTE AL1 IAM DG1 PR1 GT1 IN1 IN2 IN3",
+    order: "MSH SFT EVN PID PD1 PRT NK1 PV1 PV2 ROL OBX NTE AL1 IAM DG1 PR1 GT1 IN1 IN2 IN3",
     there: "MSH PID PV1",
 };
 const EVENT: Context = Context {
@@ -248,6 +248,21 @@ const RESPONSE: Context = Context {
     there: "MSH MSA PID",
 };
 
+const PARTICIPANT: Context = Context {
+    event: "ORU^R01",
+    order: "MSH SFT PID PRT PV1 OBR",
+    there: "MSH PID OBR",
+};
+const VISIT: Context = Context {
+    event: "ORU^R01",
+    order: "MSH SFT PID PV1 PRT OBR",
+    there: "MSH PID PV1 OBR",
+};
+const PERSON: Context = Context {
+    event: "ADT^A28",
+    ..ADT
+};
+
 /// Where a map is tried: the first that passes counts.
 fn contexts(map: &str) -> &'static [Context] {
     match map {
@@ -267,15 +282,25 @@ fn contexts(map: &str) -> &'static [Context] {
         "MSH[Provenance-Operator]" => &[EVENT],
         "MSH[Provenance-Source]" | "SFT[MessageHeader]" => &[RESULT],
         "MSA[MessageHeader]" => &[RESPONSE],
-        "PRT[Device]" | "PRT[Observation-Location]" | "PRT[PractitionerRole]" => {
-            &[OBSERVED, ORDER, ADT]
-        }
+        "PRT[Device]" | "PRT[Observation-Location]" => &[OBSERVED],
+        "PRT[PractitionerRole]" => &[OBSERVED, VISIT],
+        "PRT[RelatedPerson]" => &[PARTICIPANT],
+        "PRT[Patient-GeneralPractitioner-PractitionerRole]" => &[PERSON],
         _ => match &map[..3] {
             "AIG" | "AIL" | "AIP" | "AIS" | "SCH" => &[SCHEDULE],
             "OBR" | "ORC" | "SPM" => &[RESULT, ORDER],
             "TXA" => &[DOCUMENT],
             _ => &[ADT],
         },
+    }
+}
+
+/// PRT-4 of a map, so that the message map chooses it.
+fn participation(map: &str) -> &'static str {
+    match map {
+        "PRT[RelatedPerson]" => "EC",
+        "PRT[CareTeam]" => "AT",
+        _ => "PP",
     }
 }
 
@@ -495,12 +520,25 @@ impl<'r> Trial<'r> {
             "OBX-5" => observed(draft),
             "MSH-9" => draft.get(&self.place),
             "ROL-3" if row.map.starts_with("ROL[Patient") => "PP".to_owned(),
+            "PRT-4" => participation(&row.map).to_owned(),
             place => match SAMPLES.iter().find(|own| own.0 == place) {
                 Some((_, text)) => (*text).to_owned(),
                 None => sample(&row.kind, &row.code),
             },
         };
         draft.set(&self.place, &own);
+        // A message map reads a PRT by its role, and one without a person is nobody's.
+        if row.map.starts_with("PRT[") {
+            for (place, value) in [
+                ("PRT-4", participation(&row.map)),
+                ("PRT-5", "X1^FAMILY^GIVEN"),
+            ] {
+                let place = Place::parse(place).unwrap();
+                if draft.get(&place).is_empty() {
+                    draft.set(&place, value);
+                }
+            }
+        }
         let observed = Place::parse("OBX-5").unwrap();
         let numeric = draft.code(&Place::parse("OBX-2").unwrap()) == "SN";
         if row.place == "OBX-6" {

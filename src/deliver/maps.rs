@@ -131,4 +131,76 @@ mod tests {
         let error = compile(Some(folder.path())).unwrap_err().to_string();
         assert!(error.contains("write one as PID-3"), "{error}");
     }
+
+    /// What a directory of one file each, by their paths, is said to be.
+    fn compiled(files: &[(&str, &str)]) -> (tempfile::TempDir, Result<Mapper, String>) {
+        let folder = tempfile::TempDir::new().unwrap();
+        for (path, text) in files {
+            let file = folder.path().join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        let mapper = compile(Some(folder.path())).map_err(|error| error.to_string());
+        (folder, mapper)
+    }
+
+    #[test]
+    fn an_error_in_what_is_added_names_the_file_that_adds() {
+        for (path, text, line, what) in [
+            (
+                "segments/site.yaml",
+                "PID[Patient]:\n  extends: true\n  rows:\n    - {to: gender, from: ZPI-2, as: cod}\n",
+                4,
+                "`cod` is neither",
+            ),
+            (
+                "segments/site.yaml",
+                "PID[Patient]:\n  extends: true\n  key: [PID-2]\n  rows: []\n",
+                2,
+                "`key`",
+            ),
+            (
+                "segments/site.yaml",
+                "PID[Patients]:\n  extends: true\n  rows: []\n",
+                2,
+                "there is no `PID[Patients]` to extend",
+            ),
+            (
+                "messages/site.yaml",
+                "ADT_A01:\n  extends: true\n  body:\n    - {segment: ZPI, after: PDX}\n",
+                4,
+                "there is no `PDX`",
+            ),
+            (
+                "messages/site.yaml",
+                "ADT_A01:\n  extends: true\n  body:\n    - {segment: ZPI}\n",
+                4,
+                "needs `after`",
+            ),
+            (
+                "messages/site.yaml",
+                "ADT_A01:\n  extends: true\n  body:\n    - segment: ZPI\n      after: PID\n      maps:\n        - {map: \"ZPI[Patient]\", into: patient}\n",
+                7,
+                "there is no segment map",
+            ),
+            (
+                "messages/site.yaml",
+                "ADT_A01:\n  extends: true\n  body: []\n  links:\n    - {of: nobody, to: subject, target: patient}\n",
+                5,
+                "called `nobody`",
+            ),
+            (
+                "vocabularies/site.yaml",
+                "AdministrativeSexes:\n  extends: true\n  codes: {\"W\": female}\n",
+                2,
+                "there is no `AdministrativeSexes`",
+            ),
+        ] {
+            let (folder, mapper) = compiled(&[(path, text)]);
+            let error = mapper.err().unwrap_or_else(|| panic!("accepted:\n{text}"));
+            let place = format!("{}:{line}: ", folder.path().join(path).display());
+            assert!(error.starts_with(&place), "not {place} but {error}");
+            assert!(error.contains(what), "{error}");
+        }
+    }
 }

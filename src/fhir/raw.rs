@@ -2,7 +2,7 @@
 //!
 //! Four kinds of files, each a mapping from names to definitions, told apart by their folder: `messages/` ([`Message`]),
 //! `segments/` and `datatypes/` ([`Map`]), `vocabularies/` ([`Vocabulary`]). A definition replaces one of the same name that
-//! was read before it, so that a site changes a map without a rebuild.
+//! was read before it, so that a site changes a map without a rebuild; with `extends: true` it adds to that one.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,8 +13,13 @@ use std::collections::BTreeMap;
 /// One message structure: which segments it has, and which maps read them.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("anyOf" = [{"required": ["events"]}, {"required": ["extends"]}]))]
 pub struct Message {
+    /// Adds to the definition of this name that was read before, instead of replacing it: it has `body`, each member with `after`, and `links`.
+    #[serde(default)]
+    pub extends: bool,
     /// Message types and trigger events that have this structure, as `ADT^A01`.
+    #[serde(default)]
     #[schemars(with = "Vec<String>", inner(regex(pattern = r"^.{3}\^.{3}$")))]
     pub events: Vec<Spanned<String>>,
     /// Segments and groups in the order of the standard.
@@ -36,6 +41,11 @@ pub struct Message {
 pub struct Member {
     /// A segment's ID. Either this or `group`.
     pub segment: Option<String>,
+    /// In a message that `extends`: the segment behind which this member stands, in whichever group that is.
+    pub after: Option<String>,
+    /// The file, if it is not that of the message.
+    #[serde(skip)]
+    pub file: Option<usize>,
     /// A group's name as the standard has it. Groups repeat.
     pub group: Option<String>,
     /// Segments that begin a new group; its first segment if left out.
@@ -83,6 +93,9 @@ pub struct Link {
     pub target: String,
     /// Without a target: say that the reference is missing, with this data-absent-reason.
     pub absent: Option<String>,
+    /// The file, if it is not that of the message.
+    #[serde(skip)]
+    pub file: Option<usize>,
     /// Elements of `of` that must not be there yet.
     #[serde(default)]
     pub unless: Vec<String>,
@@ -92,12 +105,14 @@ pub struct Link {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Map {
+    /// Adds to the definition of this name that was read before, instead of replacing it: its `rows` and `defaults` come before those, and its `require` counts as well.
+    #[serde(default)]
+    pub extends: bool,
     /// The resource's type. A data type map without it makes an element.
     #[schemars(with = "Option<String>")]
     pub resource: Option<Spanned<String>>,
-    /// What a resend does in a transaction.
-    #[serde(default)]
-    pub request: Request,
+    /// What a resend does in a transaction; `put` if left out.
+    pub request: Option<Request>,
     /// What identifies the resource; where the first is empty, the message and the segment do. Each is one place or several with
     /// `|` between them, of which the first that is valued counts: `placer: ORC-2 as EI | filler: ORC-3 as EI`. `as CX` and `as EI`
     /// take an identifier with its authority, `as CX` the best of the repetitions; what stands before the colon tells the kinds
@@ -140,6 +155,9 @@ pub enum Request {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
+    /// The file, if it is not that of the map.
+    #[serde(skip)]
+    pub file: Option<usize>,
     /// The element, from where the map stands: `birthDate`, `hospitalization.admitSource`, `name[]` (one item for each repetition).
     /// Without it, the rows of `rows` add to where the map stands.
     pub to: Option<String>,
@@ -200,6 +218,9 @@ pub enum Finish {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Vocabulary {
+    /// Adds to the definition of this name that was read before, instead of replacing it: its codes are over those of the same name.
+    #[serde(default)]
+    pub extends: bool,
     /// The v2 table.
     pub table: Option<String>,
     /// The system of the codes that come out, unless one says otherwise.

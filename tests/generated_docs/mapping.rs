@@ -106,6 +106,7 @@ fn a_mapping_that_the_bridge_refuses_does_not_fit() {
         )
     };
     let message = |text: &str| ("messages", format!("ZZZ_Z01:\n{text}"));
+    let extension = |text: &str| ("segments", text.to_owned());
     let vocabulary = |text: &str| ("vocabularies", format!("Site:\n{text}"));
     for ((folder, text), accepted) in [
         (map("  rows: [{to: gender, from: ZPI-2, as: code}]\n"), true),
@@ -140,6 +141,24 @@ fn a_mapping_that_the_bridge_refuses_does_not_fit() {
         (
             vocabulary("  codes: {W: female, M: {code: male, display: Male}}\n"),
             true,
+        ),
+        (
+            extension(
+                "PID[Patient]:\n  extends: true\n  rows: [{to: gender, from: PID-8, as: code}]\n",
+            ),
+            true,
+        ),
+        (
+            extension("PID[Patient]:\n  extends: yes\n  rows: []\n"),
+            false,
+        ),
+        (
+            extension("PID[Patient]:\n  extends: true\n  file: 1\n  rows: []\n"),
+            false,
+        ),
+        (
+            extension("PID[Patient]:\n  extends: true\n  rows: [{to: a, value: 1, file: 1}]\n"),
+            false,
         ),
         (vocabulary("  list: [a, b]\n"), true),
         (vocabulary("  codes: {W: 1}\n"), false),

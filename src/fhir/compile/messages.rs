@@ -18,6 +18,7 @@ impl Compiler {
         let mut links = Vec::new();
         for link in &message.value.links {
             let here = Here {
+                file: link.value.file.unwrap_or(here.file),
                 at: link.referenced,
                 ..here
             };
@@ -49,6 +50,9 @@ impl Compiler {
                 self.error(file, name.referenced, what);
             }
             needs.push(name.value.clone());
+        }
+        if message.value.events.is_empty() {
+            self.error(file, message.referenced, "`events` is missing".to_owned());
         }
         let number = self.program.messages.len();
         for event in &message.value.events {
@@ -84,10 +88,15 @@ impl Compiler {
         let mut members = Vec::new();
         for member in body {
             let here = Here {
+                file: member.value.file.unwrap_or(here.file),
                 at: member.referenced,
                 ..here
             };
             let member = &member.value;
+            if member.after.is_some() {
+                let what = "`after` is for a member of a message that `extends`".to_owned();
+                self.error(here.file, here.at, what);
+            }
             match (&member.segment, &member.group) {
                 (Some(id), None) => {
                     let Some(id) = self.segment_id(here, id) else {

@@ -1,5 +1,6 @@
 //! Mapping files to the `Program`: names become numbers, and everything that is wrong is found before a message comes.
 
+mod extend;
 mod messages;
 mod nesting;
 
@@ -10,6 +11,7 @@ use crate::fhir::primitive::Primitive;
 use crate::fhir::program::{self, Body, Coded, Conversion, Origin, Piece, Program, Source, Target};
 use crate::fhir::raw;
 use crate::fhir::types::is_resource;
+use extend::Layer;
 use serde::de::DeserializeOwned;
 use serde_saphyr::{Location, Spanned};
 use std::collections::{BTreeMap, HashMap};
@@ -37,7 +39,8 @@ impl std::error::Error for MapError {}
 /// Definitions of one kind with the file that each is in.
 type Named<T> = BTreeMap<String, (usize, Spanned<T>)>;
 
-/// Compiles files given by name (`segments/PID.yaml`, or a longer path that ends so) and text. A later definition replaces an earlier one of its name.
+/// Compiles files given by name (`segments/PID.yaml`, or a longer path that ends so) and text. A later definition replaces an earlier one of its name,
+/// or adds to it.
 ///
 /// # Errors
 /// Everything that is wrong, file by file.
@@ -110,7 +113,7 @@ impl Compiler {
         self.errors.push(MapError { file, line, what });
     }
 
-    fn read<T: DeserializeOwned>(&mut self, file: usize, text: &str, found: &mut Named<T>) {
+    fn read<T: DeserializeOwned + Layer>(&mut self, file: usize, text: &str, found: &mut Named<T>) {
         let options = serde_saphyr::options! {
             strict_booleans: true,
             leading_zero_numbers_as_strings: true,
@@ -119,7 +122,11 @@ impl Compiler {
         let read: Result<BTreeMap<String, Spanned<T>>, _> =
             serde_saphyr::from_str_with_options(text, options);
         match read {
-            Ok(all) => found.extend(all.into_iter().map(|(name, value)| (name, (file, value)))),
+            Ok(all) => {
+                for (name, value) in all {
+                    self.take(file, name, value, found);
+                }
+            }
             Err(error) => {
                 let why = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
                 let why = why
@@ -128,6 +135,22 @@ impl Compiler {
                 let at = error.location().unwrap_or(Location::UNKNOWN);
                 self.error(file, at, why.to_owned());
             }
+        }
+    }
+
+    /// A definition replaces the one that is there, or adds to it.
+    fn take<T: Layer>(&mut self, file: usize, name: String, own: Spanned<T>, to: &mut Named<T>) {
+        if !own.value.extends() {
+            to.insert(name, (file, own));
+            return;
+        }
+        let at = own.referenced;
+        let faults = match to.get_mut(&name) {
+            Some((_, there)) => there.value.extend(own.value, file, at),
+            None => vec![(at, format!("there is no `{name}` to extend"))],
+        };
+        for (at, what) in faults {
+            self.error(file, at, what);
         }
     }
 
@@ -214,7 +237,7 @@ impl Compiler {
         program::Block {
             name: name.to_owned(),
             resource: map.resource.as_ref().map(|resource| resource.value.clone()),
-            request: map.request,
+            request: map.request.unwrap_or_default(),
             key,
             apart,
             body,
@@ -231,6 +254,7 @@ impl Compiler {
     ) -> Body {
         let rows = rows.iter().filter_map(|row| {
             let here = Here {
+                file: row.value.file.unwrap_or(here.file),
                 at: row.referenced,
                 ..here
             };

@@ -298,3 +298,56 @@ fn what_would_use_up_the_stack_is_refused() {
         assert_eq!(errors.join("\n"), said);
     }
 }
+
+/// What a map, a vocabulary and a message make when later files add to them.
+#[test]
+fn what_extends_comes_first_and_leaves_the_rest() {
+    let files = [
+        (
+            "messages/X.yaml",
+            "XXX_X01:\n  events: [XXX^X01]\n  body:\n    - segment: MSH\n    - segment: ZZ1\n      maps: [{map: 'ZZ1[Basic]', into: it}]\n",
+        ),
+        (
+            "segments/ZZ1.yaml",
+            "ZZ1[Basic]:\n  resource: Basic\n  rows:\n    - {to: one, value: built-in}\n    - {to: \"many[]\", value: built-in}\n    - {to: colour, from: ZZ1-1, as: code, vocabulary: Colour}\n    - {to: kept, from: ZZ1-2, as: code, vocabulary: Colour}\n    - {to: listed, from: ZZ1-3, as: code, vocabulary: Colour}\n",
+        ),
+        (
+            "segments/ZZ2.yaml",
+            "ZZ2[Basic]: {resource: Basic, rows: [{to: other, from: ZZ2-1}]}",
+        ),
+        (
+            "vocabularies/v.yaml",
+            "Colour: {system: 'http://colours.example', codes: {R: red, G: green}, list: [X]}",
+        ),
+        (
+            "/site/messages/X.yaml",
+            "XXX_X01:\n  extends: true\n  body:\n    - {after: ZZ1, segment: ZZ2, maps: [{map: 'ZZ2[Basic]', into: it}]}\n",
+        ),
+        (
+            "/site/segments/ZZ1.yaml",
+            "ZZ1[Basic]:\n  extends: true\n  rows:\n    - {to: one, value: site}\n    - {to: \"many[]\", value: site}\n",
+        ),
+        (
+            "/site/vocabularies/v.yaml",
+            "Colour: {extends: true, codes: {R: rouge, X: other}}",
+        ),
+    ];
+    let mapper = Mapper::new(&files).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let message = "MSH|^~\\&|A|B|||20260101||XXX^X01|1|P|2.5\rZZ1|R|G|X\rZZ2|z\r";
+    let Payload::V2(header) = peek(message.as_bytes()) else {
+        panic!("no header")
+    };
+    let bundle = mapper.convert(message.as_bytes(), &header, true, &Options::default());
+    let bundle: Value = serde_json::from_slice(&bundle.unwrap().bundle).unwrap();
+    let resource = &bundle["entry"][0]["resource"];
+    for (element, expected) in [
+        ("one", json!("site")),
+        ("many", json!(["site", "built-in"])),
+        ("colour", json!("rouge")),
+        ("kept", json!("green")),
+        ("listed", json!("other")),
+        ("other", json!("z")),
+    ] {
+        assert_eq!(resource[element], expected, "{element} of {resource}");
+    }
+}

@@ -38,6 +38,7 @@ pub const FILES: &[(&str, &str)] = files![
     "segments/GOL.yaml",
     "segments/GT1.yaml",
     "segments/IN1.yaml",
+    "segments/IN3.yaml",
     "segments/MRG.yaml",
     "segments/MSH.yaml",
     "segments/NK1.yaml",

@@ -98,7 +98,6 @@ const BASE: &[(&str, &[(usize, &str)])] = &[
     ("GT1", &[(3, "ROE^JANE")]),
     ("IN1", &[(2, "PLAN1"), (3, "COMPANY1")]),
     ("ROL", &[(3, "AT"), (4, "R1^RO^RITA")]),
-    ("PRT", &[(4, "AT")]),
     ("ORC", &[(1, "XO")]),
     ("OBR", &[(4, "TEST1^Test")]),
     (

@@ -343,14 +343,14 @@ fn a_message_becomes_a_fhir_bundle() {
 
 #[test]
 fn several_messages_make_a_bundle_each_and_what_is_not_covered_is_named() {
-    let other = adt("A2").replace("ADT^A01", "RDE^O11");
+    let other = adt("A2").replace("ADT^A01", "MFN^M02");
     let input = format!("{}{other}{}", adt("A1"), oru("O1"));
     let ran = convert(&["--to", "fhir", "-"], input.as_bytes());
     assert_eq!(ran.code, Some(1));
     assert_eq!(ran.lines().len(), 2);
     assert_eq!(
         ran.err,
-        "standard input: message 2: there is no FHIR map for RDE^O11; docs/fhir.md lists what is covered\n\
+        "standard input: message 2: there is no FHIR map for MFN^M02; docs/fhir.md lists what is covered\n\
          1 file, 3 messages, 2 bundles, 1 refused\n"
     );
     let ran = convert(&["--to", "fhir", "--quiet", "-"], input.as_bytes());
@@ -407,7 +407,7 @@ fn a_directory_is_converted_file_by_file_in_the_order_of_their_paths() {
     std::fs::write(path("c.hl7"), adt("C1")).unwrap();
     std::fs::write(path("b/deep/z.hl7"), adt("B2") + &oru("B3")).unwrap();
     std::fs::write(path("b/a.hl7"), adt("B1")).unwrap();
-    std::fs::write(path("a.hl7"), adt("A1").replace("ADT^A01", "RDE^O11")).unwrap();
+    std::fs::write(path("a.hl7"), adt("A1").replace("ADT^A01", "MFN^M02")).unwrap();
     std::fs::write(path("d.txt"), "").unwrap();
     std::fs::write(path(".git/config"), adt("G1")).unwrap();
     // It would be walked for ever, or waited for.
@@ -426,7 +426,7 @@ fn a_directory_is_converted_file_by_file_in_the_order_of_their_paths() {
     assert_eq!(ids, ["B1", "B2", "B3", "C1"]);
     let expected = format!(
         "{all}/e.hl7: it is not a file\n\
-         {all}/a.hl7: message 1: there is no FHIR map for RDE^O11; docs/fhir.md lists what is covered\n\
+         {all}/a.hl7: message 1: there is no FHIR map for MFN^M02; docs/fhir.md lists what is covered\n\
          {all}/d.txt: holds no message\n\
          5 files, 5 messages, 4 bundles, 1 refused\n"
     );

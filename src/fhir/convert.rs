@@ -9,6 +9,7 @@ use super::message::Message;
 use super::primitive::Refused;
 use super::program::{Makers, Program};
 use super::structure::{self, Placed};
+use super::taken;
 use crate::config::BundleType;
 use crate::hl7::Header;
 use std::collections::HashMap;
@@ -238,7 +239,10 @@ impl Mapper {
             bundle::identify(&mut engine.resources, &about).map_err(NotCovered::Same)?;
         engine.drop_values(dropped);
         if options.ledger || options.count {
-            engine.give_back_what_is_nowhere();
+            let live = engine.resources.iter().filter(|resource| resource.live);
+            let contents = live.map(|resource| &resource.content);
+            let nowhere = taken::give_back_what_is_nowhere(&mut engine.used, contents);
+            engine.refused.extend(nowhere);
         }
         let bundle = bundle::write(&engine.resources, &entries, &about, options.kind);
         Ok(Converted {

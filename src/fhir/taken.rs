@@ -4,10 +4,9 @@
 //! the message's, a rule of FHIR removes an element. So when all is done each value is looked for once more, by what its row made
 //! of it, and what is nowhere counts as not taken.
 
-use super::engine::Engine;
 use super::message::Span;
 use super::primitive::Refused;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::HashSet;
 use twox_hash::XxHash3_128;
 
@@ -62,19 +61,17 @@ fn collect(value: &Value, found: &mut HashSet<u128>) {
     }
 }
 
-impl Engine<'_, '_, '_> {
-    /// Gives back what no resource of the bundle has.
-    pub(super) fn give_back_what_is_nowhere(&mut self) {
-        let mut there = HashSet::with_capacity(self.used.len());
-        for resource in self.resources.iter().filter(|resource| resource.live) {
-            for value in resource.content.values() {
-                collect(value, &mut there);
-            }
-        }
-        for taken in &mut self.used {
-            if taken.stays() && taken.what.is_some_and(|what| !there.contains(&what)) {
-                self.refused.push((taken.give_back(), Refused::Taken));
-            }
-        }
+/// Gives back what none of these resources has; where each of it was, and why.
+pub(super) fn give_back_what_is_nowhere<'c>(
+    used: &mut [Taken],
+    resources: impl Iterator<Item = &'c Map<String, Value>>,
+) -> Vec<(u32, Refused)> {
+    let mut there = HashSet::with_capacity(used.len());
+    for value in resources.flat_map(Map::values) {
+        collect(value, &mut there);
     }
+    used.iter_mut()
+        .filter(|taken| taken.stays() && taken.what.is_some_and(|what| !there.contains(&what)))
+        .map(|taken| (taken.give_back(), Refused::Taken))
+        .collect()
 }

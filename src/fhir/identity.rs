@@ -7,7 +7,9 @@ use super::program::{As, Block, Part};
 
 /// Types of identifiers (v2-0203) that a family shares, that are made up where they are not known, or that are of a visit and not
 /// of a patient: nobody is asked for by one.
-pub(super) const SHARED: [&str; 9] = ["SS", "SB", "DL", "MB", "MC", "MA", "HC", "PN", "XX"];
+pub(super) const SHARED: [&str; 11] = [
+    "SS", "SB", "DL", "MB", "MC", "MA", "HC", "PN", "XX", "SN", "GI",
+];
 
 /// Behind all types that a vocabulary ranks.
 const UNRANKED: u32 = 1000;
@@ -15,7 +17,16 @@ const UNRANKED: u32 = 1000;
 impl Engine<'_, '_, '_> {
     /// What identifies a resource of this map.
     pub(super) fn key(&self, block: &Block, here: Here) -> Vec<String> {
-        self.parts(&block.key, here)
+        let mut key = self.parts(&block.key, here);
+        // What is a patient's is nobody's in particular without one, and would be the next one's too.
+        let of_patient = |part: &Part| matches!(part.kind, As::Cx) && names_patient(part.place);
+        let mut parts = block.key.iter().zip(&key);
+        if parts.any(|(places, text)| text.is_empty() && places.iter().any(of_patient))
+            && let Some(first) = key.first_mut()
+        {
+            first.clear();
+        }
+        key
     }
 
     /// The values of these parts, empty where none of a part's places is valued.
@@ -65,8 +76,12 @@ impl Engine<'_, '_, '_> {
         let system = match before {
             1 => self.system(span, 1).0,
             _ => {
-                let authority = self.message.down(span, before + 1, 0);
-                authority.and_then(|authority| self.system(authority, 0).0)
+                // CX.4, or else the facility that assigned it (CX.6).
+                let of = |part| {
+                    let authority = self.message.down(span, part, 0);
+                    authority.and_then(|authority| self.system(authority, 0).0)
+                };
+                of(before + 1).or_else(|| of(before + 3))
             }
         };
         Some(format!("{}|{value}", system.unwrap_or_default()))
@@ -85,8 +100,9 @@ impl Engine<'_, '_, '_> {
         let order = self.program.choice;
         let order = order.map(|number| &self.program.vocabularies[number].codes);
         let ranked = spans.iter().filter_map(|span| {
-            let kind = text(*span, 5, 0);
-            if text(*span, 1, 0).is_empty() || of_patient && SHARED.contains(&kind.as_str()) {
+            let kind = text(*span, 5, 0).to_ascii_uppercase();
+            let shared = SHARED.contains(&kind.as_str()) || text(*span, 4, 1) == "USSSA";
+            if text(*span, 1, 0).is_empty() || of_patient && shared {
                 return None;
             }
             let rank = order.and_then(|order| order.get(&kind));

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use std::sync::OnceLock;
 
 mod adt;
+mod apart;
 mod charges;
 mod events;
 mod identity;

@@ -97,7 +97,7 @@ fn where_the_pharmacy_says_what_is_given_that_is_the_drug_and_the_dose() {
 }
 
 #[test]
-fn each_timing_is_an_instruction_with_the_dose_of_the_order() {
+fn each_timing_is_an_instruction_with_its_own_dose() {
     let bundle = message(
         "RDE^O11^RDE_O11",
         &format!(
@@ -112,9 +112,12 @@ fn each_timing_is_an_instruction_with_the_dose_of_the_order() {
         let one = &dosage[at];
         assert_eq!(one["sequence"], at + 1);
         assert_eq!(one["timing"]["repeat"]["boundsPeriod"]["start"], *start);
-        assert_eq!(one["doseAndRate"][0]["doseQuantity"]["value"], 500);
+        let dose = &one["doseAndRate"][0]["doseQuantity"];
+        assert_eq!(dose["value"], *tablets, "TQ1-2 has a unit");
+        assert_eq!(dose["unit"], "CAP");
         assert_eq!(one["route"]["coding"][0]["code"], "PO");
-        assert_eq!(one["extension"][0]["valueQuantity"]["value"], *tablets);
+        assert_eq!(one["extension"][0]["url"], "urn:hl7-v2:RXE-3");
+        assert_eq!(one["extension"][0]["valueQuantity"]["value"], 500);
     }
     assert_eq!(dosage[0]["text"], "in the morning");
     assert_eq!(request["priority"], "routine");

@@ -96,6 +96,7 @@ bench: ## Measure everything, against nginx in the same run (about 20 minutes; n
 	$(CARGO) bench --locked --bench end_to_end -- --bridge $(CURDIR)/target/release/mllp-bridge
 	$(CARGO) bench --locked --bench http_client
 	$(CARGO) bench --locked --bench hot_path
+	$(CARGO) bench --locked --bench fhir
 
 .PHONY: bench-smoke
 bench-smoke: ## Show that the end-to-end benchmark works and that every answer in it is right

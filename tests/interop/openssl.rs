@@ -81,8 +81,16 @@ fn openssl_servers_of_each_version_with_and_without_certificates_of_clients() {
         let mut client = Client::connect(api::address(&bridge));
         let mut post = || client.post(message(&id, "", "MUSTER", MRN));
         let mut answer = post();
-        // It connects by itself as well: then the message is told only that it must wait.
-        while answer.body["detail"].to_string().contains("tried again") {
+        // It connects by itself as well: then the message is told only that it must wait. In TLS 1.3 the server refuses when the message is under
+        // way already, and closes with it unread: the kernel's reset may then overtake the alert, which another message sees.
+        let mut resets = 0;
+        loop {
+            let detail = answer.body["detail"].to_string();
+            let reset = detail.contains("reset by peer") && resets < 50;
+            resets += usize::from(reset);
+            if !reset && !detail.contains("tried again") {
+                break;
+            }
             answer = post();
         }
         if expected == "AA" {

@@ -220,6 +220,7 @@ mod tests {
     fn converted(rows: &[(&str, &str)]) -> Converted {
         Converted {
             bundle: Vec::new(),
+            entries: 0,
             structure: String::new(),
             ledger: crate::fhir::Ledger::default(),
             counted: crate::fhir::Counted::default(),

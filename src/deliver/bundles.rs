@@ -8,8 +8,6 @@ use crate::fhir::{Converted, Counted, Mapper, NotCovered, Options, Refused};
 use crate::hl7::ack::Fault;
 use crate::telemetry::ListenerMetrics;
 use crate::telemetry::labels::{Refusal, Unused};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 /// A bundle is a tree while it is made, of some 8 KiB for each segment, on the thread that carries all messages.
 const MOST_SEGMENTS: usize = 4096;
@@ -55,13 +53,6 @@ fn unused(why: Option<Refused>) -> Unused {
         Some(Refused::Taken) => Unused::Taken,
         Some(Refused::Incomplete) => Unused::Incomplete,
     }
-}
-
-/// An array's length.
-#[derive(Deserialize)]
-struct Entries {
-    #[serde(default)]
-    entry: Vec<IgnoredAny>,
 }
 
 /// The longest answer to a bundle that is read: one that says what became of each entry, and repeats what was sent. A bundle that is
@@ -117,11 +108,10 @@ impl Bundles {
     pub(super) fn write(&self, source: &Source<'_>) -> Result<Written, NotCovered> {
         let Converted {
             bundle: json,
+            entries,
             counted,
             ..
         } = self.convert(source, &self.options)?;
-        let Entries { entry } = serde_json::from_slice(&json).unwrap_or(Entries { entry: vec![] });
-        let entries = entry.len();
         Ok(Written {
             json,
             entries,

@@ -46,13 +46,13 @@ pub(super) struct Entry {
     same_as: Option<usize>,
 }
 
-/// Writes the bundle.
+/// Writes the bundle; it, and how many entries it has.
 pub(super) fn write(
     resources: &[Resource<'_>],
     entries: &[Entry],
     about: &About<'_>,
     kind: BundleType,
-) -> Vec<u8> {
+) -> (Vec<u8>, usize) {
     let resolve = |text: &str| {
         let number: usize = text.strip_prefix(REFERENCE)?.parse().ok()?;
         let entry = entries.get(number)?;
@@ -99,7 +99,7 @@ pub(super) fn write(
         out.push(b'}');
     }
     out.extend_from_slice(if order.is_empty() { b"}" } else { b"]}" });
-    out
+    (out, order.len())
 }
 
 fn name(kind: BundleType) -> &'static str {

@@ -53,6 +53,8 @@ impl Default for Options {
 pub struct Converted {
     /// JSON on one line.
     pub bundle: Vec<u8>,
+    /// How many entries it has.
+    pub entries: usize,
     /// The message structure whose maps were used.
     pub structure: String,
     /// Values that are in no resource.
@@ -244,9 +246,10 @@ impl Mapper {
             let nowhere = taken::give_back_what_is_nowhere(&mut engine.used, contents);
             engine.refused.extend(nowhere);
         }
-        let bundle = bundle::write(&engine.resources, &entries, &about, options.kind);
+        let (bundle, entries) = bundle::write(&engine.resources, &entries, &about, options.kind);
         Ok(Converted {
             bundle,
+            entries,
             structure: structure.name.clone(),
             ledger: match options.ledger {
                 true => engine.ledger(),

@@ -6,11 +6,11 @@
 #![allow(clippy::expect_used)]
 
 mod example;
+#[path = "../support/kept.rs"]
+mod kept;
 mod mapping;
 mod page;
 mod schema;
-
-use std::path::{Path, PathBuf};
 
 use mllp_bridge::config::{ApplicationAck, Charset, Config, Source, load};
 use mllp_bridge::hl7::Mode;
@@ -20,34 +20,7 @@ use mllp_bridge::inbound::told::Told;
 use mllp_bridge::telemetry::labels::{Label, Outcome};
 use serde_json::{Value, json};
 
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-fn compare(path: &str, generated: &str) {
-    let file = repository(path);
-    if std::env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1") {
-        std::fs::create_dir_all(file.parent().expect("a folder")).expect("folder made");
-        std::fs::write(&file, generated).expect("file written");
-        return;
-    }
-    let committed = std::fs::read_to_string(&file).unwrap_or_default();
-    if committed != generated {
-        let same = committed
-            .lines()
-            .zip(generated.lines())
-            .take_while(|(a, b)| a == b)
-            .count();
-        let line = |text: &str| text.lines().nth(same).unwrap_or("(nothing)").to_owned();
-        panic!(
-            "{path} is not what the code says; run `make docs` and commit the result.\n\
-             first difference, line {}:\n  committed: {}\n  generated: {}",
-            same + 1,
-            line(&committed),
-            line(generated),
-        );
-    }
-}
+use kept::{compare, repository};
 
 fn file(path: &str) -> Config {
     load(&Source::new().file(repository(path))).unwrap_or_else(|error| panic!("{path}: {error}"))

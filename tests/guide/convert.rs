@@ -1,15 +1,11 @@
 //! The maps of the repository, and messages through them.
 
+use crate::kept::repository;
 use mllp_bridge::config::BundleType;
 use mllp_bridge::fhir::{Explained, Mapper, Options};
 use mllp_bridge::hl7::{Payload, peek};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-
-pub fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
 
 /// The maps as they are on disk, so that a map is tried without a build.
 fn mapper() -> &'static Mapper {

@@ -15,6 +15,8 @@ mod condition;
 mod convert;
 mod draft;
 mod element;
+#[path = "../support/kept.rs"]
+mod kept;
 mod messages;
 mod page;
 #[path = "../fhir/parts/mod.rs"]

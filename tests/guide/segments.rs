@@ -1,9 +1,10 @@
 //! Segment maps.
 
 use crate::condition::{self, Condition};
-use crate::convert::{Made, convert, repository};
+use crate::convert::{Made, convert};
 use crate::draft::{Context, Draft, Place};
 use crate::element::{Way, referred, says};
+use crate::kept::repository;
 use crate::sample::{observed, sample};
 use serde_json::Value;
 use std::collections::HashMap;

@@ -2,7 +2,8 @@
 //!
 //! So far of plain rows only: those that put a component's text, or a constant, somewhere, with no condition.
 
-use crate::{repository, table};
+use crate::kept::repository;
+use crate::table;
 use mllp_bridge::fhir::{Mapper, Options};
 use mllp_bridge::hl7::{Payload, peek};
 use serde_json::Value;

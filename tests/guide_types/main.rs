@@ -11,15 +11,10 @@
 )]
 
 mod datatypes;
+#[path = "../support/kept.rs"]
+mod kept;
 mod page;
 mod vocabularies;
-
-use std::path::{Path, PathBuf};
-
-/// A path of the repository.
-pub fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
 
 /// The rows of a table of tab-separated values, without its header.
 pub fn table<const N: usize>(text: &str) -> Vec<[String; N]> {

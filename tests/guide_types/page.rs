@@ -1,7 +1,7 @@
 //! docs/guide-types.md, made of what the tests find. `UPDATE_DOCS=1` writes it (`make docs`).
 
 use crate::datatypes;
-use crate::repository;
+use crate::kept::compare;
 use crate::vocabularies::{State, name, rows, states};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -123,24 +123,5 @@ fn types(page: &mut String) {
 
 #[test]
 fn the_page_is_what_the_tests_find() {
-    let generated = page();
-    if std::env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1") {
-        std::fs::write(repository(PAGE), &generated).expect("file written");
-        return;
-    }
-    let committed = std::fs::read_to_string(repository(PAGE)).unwrap_or_default();
-    let same = committed
-        .lines()
-        .zip(generated.lines())
-        .take_while(|(a, b)| a == b)
-        .count();
-    let line = |text: &str| text.lines().nth(same).unwrap_or("(nothing)").to_owned();
-    assert!(
-        committed == generated,
-        "{PAGE} is not what the tests find; run `make docs` and commit the result.\nfirst difference, line {}:\n  \
-         committed: {}\n  found: {}",
-        same + 1,
-        line(&committed),
-        line(&generated),
-    );
+    compare(PAGE, &page());
 }

@@ -1,6 +1,7 @@
 //! Vocabularies: each published v2 code, looked up by a map of a Z segment that has a field for each vocabulary.
 
-use crate::{repository, table};
+use crate::kept::repository;
+use crate::table;
 use mllp_bridge::fhir::{Mapper, Options};
 use mllp_bridge::hl7::{Payload, peek};
 use serde_json::Value;

@@ -1,7 +1,6 @@
 //! docs/interop.md, made of the tables that the tests hold the peers to. `UPDATE_DOCS=1` writes it (`make docs`).
 
 use std::fmt::Write;
-use std::path::Path;
 
 use crate::acks::{ASKED, DOUBTS, PARSERS, VERSIONS};
 use crate::cases::{CASES, CLIENTS, Case};
@@ -9,6 +8,7 @@ use crate::openssl;
 use crate::peers::Peer;
 use crate::schemathesis::{UNWILLING, WILLING};
 use crate::servers::{SENT, SERVERS};
+use crate::support::kept::{compare, repository};
 use crate::v3;
 
 const PAGE: &str = "docs/interop.md";
@@ -87,10 +87,6 @@ invalid by it.
 | a message | gets | `acknowledgementDetail` | by the schema |
 | --- | --- | --- | --- |
 ";
-
-fn repository(path: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -334,24 +330,5 @@ fn parsers(page: &mut String) {
 
 #[test]
 fn the_page_is_what_the_tables_say() {
-    let generated = page();
-    if std::env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1") {
-        std::fs::write(repository(PAGE), &generated).expect("file written");
-        return;
-    }
-    let committed = std::fs::read_to_string(repository(PAGE)).unwrap_or_default();
-    let same = committed
-        .lines()
-        .zip(generated.lines())
-        .take_while(|(a, b)| a == b)
-        .count();
-    let line = |text: &str| text.lines().nth(same).unwrap_or("(nothing)").to_owned();
-    assert!(
-        committed == generated,
-        "{PAGE} is not what the tables say; run `make docs` and commit the result.\nfirst difference, line {}:\n  \
-         committed: {}\n  generated: {}",
-        same + 1,
-        line(&committed),
-        line(&generated),
-    );
+    compare(PAGE, &page());
 }

@@ -22,6 +22,7 @@ pub mod app;
 pub mod bridge;
 pub mod corpus;
 pub mod fhir_messages;
+pub mod kept;
 pub mod messages;
 pub mod peer;
 pub mod pki;

@@ -23,9 +23,7 @@ impl<'p> Engine<'p, '_, '_> {
                     let own = links.iter().filter(|link| link.of == label);
                     let mut own =
                         own.filter(|link| link.to.steps.first().is_some_and(|to| to == name));
-                    own.any(|link| {
-                        link.absent.is_some() || !self.targets(number, &link.target).is_empty()
-                    })
+                    own.any(|link| link.absent.is_some() || !self.targets(number, link).is_empty())
                 };
                 let complete = resource.block.body.require.iter().all(|one_of| {
                     one_of
@@ -76,7 +74,7 @@ impl<'p> Engine<'p, '_, '_> {
                 if !named || link.unless.iter().any(|name| has(&resource.content, name)) {
                     continue;
                 }
-                let targets = self.targets(number, &link.target);
+                let targets = self.targets(number, link);
                 let content = &mut self.resources[number].content;
                 let wanted = if link.to.list { targets.len() } else { 1 };
                 for target in targets.iter().take(wanted) {
@@ -89,8 +87,9 @@ impl<'p> Engine<'p, '_, '_> {
         }
     }
 
-    /// The nearest around a resource, else all inside its group.
-    fn targets(&self, from: usize, label: &str) -> Vec<usize> {
+    /// The nearest around a resource, else all inside its group, else, where the link says so, all in the group around that.
+    fn targets(&self, from: usize, link: &Link) -> Vec<usize> {
+        let label: &str = &link.target;
         let live = |number: &usize| {
             let resource = &self.resources[*number];
             *number != from && resource.live && resource.label == Some(label)
@@ -104,11 +103,17 @@ impl<'p> Engine<'p, '_, '_> {
             }
             scope = self.scopes.get(around).and_then(|scope| scope.parent);
         }
-        let inside = |number: &usize| self.is_inside(self.resources[*number].here.scope, own);
-        (0..self.resources.len())
-            .filter(live)
-            .filter(inside)
-            .collect()
+        let all_in = |group: usize| {
+            let inside = |number: &usize| self.is_inside(self.resources[*number].here.scope, group);
+            let all = (0..self.resources.len()).filter(live).filter(inside);
+            all.collect::<Vec<usize>>()
+        };
+        let found = all_in(own);
+        let around = self.scopes.get(own).and_then(|scope| scope.parent);
+        match around {
+            Some(around) if found.is_empty() && link.beside => all_in(around),
+            _ => found,
+        }
     }
 
     fn is_inside(&self, scope: usize, outer: usize) -> bool {

@@ -281,4 +281,6 @@ pub struct Link {
     pub absent: Option<String>,
     /// Elements that must not be there.
     pub unless: Vec<String>,
+    /// Whether it is looked for in the group around, too.
+    pub beside: bool,
 }

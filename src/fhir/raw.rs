@@ -99,6 +99,9 @@ pub struct Link {
     /// Elements of `of` that must not be there yet.
     #[serde(default)]
     pub unless: Vec<String>,
+    /// Without a target there: all of that name in the group that the group of `of` is in.
+    #[serde(default)]
+    pub beside: bool,
 }
 
 /// How a segment becomes a resource, or a data type an element (or a resource that the element refers to).

@@ -28,7 +28,8 @@ impl Engine<'_, '_, '_> {
         let mut scope = Some(here.scope);
         while let Some(number) = scope {
             let around = self.scopes.get(number)?;
-            let found = around.segments.iter().find(|(_, own)| *own == id);
+            // Two are there where a map has a place for each: RXR of what was asked for, then of what is given, which counts.
+            let found = around.segments.iter().rfind(|(_, own)| *own == id);
             if let Some((segment, _)) = found {
                 return Some(*segment);
             }

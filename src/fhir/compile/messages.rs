@@ -37,6 +37,7 @@ impl Compiler {
                     target: link.target.clone(),
                     absent: link.absent.clone(),
                     unless: link.unless.clone(),
+                    beside: link.beside,
                 });
             }
         }

@@ -329,10 +329,22 @@ fn allergies_diagnoses_procedures_and_cover() {
     assert_eq!(coverage["class"][0]["value"], "GRP");
 }
 
+/// The provenances of a kind, by what their activity begins with.
+fn provenances<'b>(bundle: &'b super::Bundle, activity: &str) -> Vec<&'b Value> {
+    let is_it = |one: &&Value| {
+        let coding = &one["activity"]["coding"][0];
+        let display = coding["display"].as_str();
+        display.is_some_and(|display| display.starts_with(activity))
+    };
+    bundle.all("Provenance").into_iter().filter(is_it).collect()
+}
+
 #[test]
 fn the_event_has_a_provenance_if_its_time_is_an_instant() {
     let bundle = adt("EVN||20260301101400|||9^CLERK|202603011000\nPID|1||77^^^H\n");
-    let event = bundle.one("Provenance");
+    let [event] = provenances(&bundle, "event")[..] else {
+        panic!("{}", bundle.0)
+    };
     assert_eq!(event["recorded"], "2026-03-01T10:14:00+01:00");
     assert_eq!(event["occurredDateTime"], "2026-03-01T10:00:00+01:00");
     assert_eq!(
@@ -345,10 +357,28 @@ fn the_event_has_a_provenance_if_its_time_is_an_instant() {
     );
     // A day is not enough, but MSH-7 has a time.
     let bundle = adt("EVN||20260301\n");
-    assert_eq!(bundle.all("Provenance").len(), 1);
+    assert_eq!(provenances(&bundle, "event").len(), 1);
     let no_time = MSH.replace("20260301101500+0100", "20260301");
     let bundle = super::Bundle::of(&format!("{no_time}EVN||20260301\n"));
     assert!(bundle.all("Provenance").is_empty());
+}
+
+#[test]
+fn the_message_has_a_provenance_of_its_sender() {
+    for event in ["A01", "A08", "A03", "A31", "A17"] {
+        let message = MSH.replace("ADT^A01", &format!("ADT^{event}"));
+        let visit = "|".repeat(17);
+        let bundle = super::Bundle::of(&format!("{message}PID|1||77^^^H\nPV1|1|I{visit}V1^^^H\n"));
+        let [source] = provenances(&bundle, "message")[..] else {
+            panic!("{event}: {}", bundle.0)
+        };
+        let sender = bundle.at(&source["agent"][0]["who"]);
+        assert_eq!(sender["name"], "CLINIC", "{event}");
+        assert_eq!(
+            bundle.at(&source["target"][0])["resourceType"],
+            "MessageHeader"
+        );
+    }
 }
 
 #[test]

@@ -8,10 +8,12 @@ use std::sync::OnceLock;
 
 mod adt;
 mod apart;
+mod beside;
 mod charges;
 mod events;
 mod identity;
 mod language;
+mod mixtures;
 mod orders;
 mod participation;
 mod pharmacy;

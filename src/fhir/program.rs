@@ -127,6 +127,9 @@ pub struct Target {
     pub primitive: bool,
 }
 
+/// The target of all rows of a map that makes a single value.
+pub(super) const VALUE: &str = "$value";
+
 /// Where a row's value comes from.
 #[derive(Debug)]
 pub enum Source {

@@ -162,6 +162,7 @@ pub struct Row {
     #[serde(skip)]
     pub file: Option<usize>,
     /// The element, from where the map stands: `birthDate`, `hospitalization.admitSource`, `name[]` (one item for each repetition).
+    /// `$value` in all rows of a data type map: it makes a single value.
     /// Without it, the rows of `rows` add to where the map stands.
     pub to: Option<String>,
     /// Where the value is: `PID-5`, `PID-3.4.2` in a segment map; `XPN.1`, `XPN.1.2` in a data type map; `PV1-44` of the nearest segment of that ID.

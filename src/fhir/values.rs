@@ -5,7 +5,7 @@ use super::message::Span;
 use super::object::{self, insert};
 use super::place::Place;
 use super::primitive::{Primitive, Refused};
-use super::program::{Block, Conversion, Piece, Row};
+use super::program::{Block, Conversion, Piece, Row, VALUE};
 use super::raw::Finish;
 use super::taken::Taken;
 use serde_json::{Map, Value, json};
@@ -138,7 +138,10 @@ impl<'p> Engine<'p, '_, '_> {
                 if let Some(vocabulary) = vocabulary {
                     self.look_up(vocabulary, span, block, &mut made);
                 }
-                let done = self.put(row, made, out);
+                let done = match made.remove(VALUE) {
+                    Some(single) => insert(out, &row.to, single),
+                    None => self.put(row, made, out),
+                };
                 if !done {
                     self.undo(&mark, Refused::Taken);
                 }
@@ -183,9 +186,10 @@ impl<'p> Engine<'p, '_, '_> {
             Ok(taken) => {
                 self.taken += 1;
                 self.used.extend(taken);
-                if let Some(trace) = &mut self.trace {
+                let element = self.trace.as_ref().map(|_| self.element());
+                if let (Some(trace), Some(element)) = (&mut self.trace, element) {
                     trace.extend(leaves.iter().map(|leaf| Trace {
-                        element: self.path.join("."),
+                        element: element.clone(),
                         at: leaf.start,
                         rows: self.rows.clone(),
                     }));
@@ -196,6 +200,12 @@ impl<'p> Engine<'p, '_, '_> {
         self.refused
             .extend(leaves.iter().map(|leaf| (leaf.start, why)));
         false
+    }
+
+    /// The element at hand. What makes a single value is where that goes.
+    fn element(&self) -> String {
+        let steps = self.path.iter().copied().filter(|step| *step != VALUE);
+        steps.collect::<Vec<_>>().join(".")
     }
 
     /// Puts the vocabulary's coding first. What the message has stays beside it where it says which system it is of.

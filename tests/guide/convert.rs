@@ -1,5 +1,6 @@
 //! The maps of the repository, and messages through them.
 
+use crate::datatypes;
 use crate::kept::repository;
 use mllp_bridge::config::BundleType;
 use mllp_bridge::fhir::{Explained, Mapper, Options};
@@ -21,6 +22,11 @@ fn mapper() -> &'static Mapper {
                 files.push((format!("{folder}/{name}"), text));
             }
         }
+        let there = |map: &str| {
+            let starts = |text: &str| text.lines().any(|line| line == format!("{map}:"));
+            files.iter().any(|(_, text)| starts(text))
+        };
+        files.extend(datatypes::site(&there));
         files.sort();
         let files: Vec<(&str, &str)> = files
             .iter()

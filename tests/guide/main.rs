@@ -1,6 +1,6 @@
 //! HL7's v2-to-FHIR guide, row by row: each of its rows is made into a message, and the bundle must have what the row says.
 //!
-//! `segments.tsv` and `messages.tsv` are the guide's tables without its sentences (`import.py` writes them). What becomes of
+//! `segments.tsv`, `messages.tsv` and `datatypes.tsv` are the guide's tables without its sentences (`import.py` and `import_types.py` write them). What becomes of
 //! each row is in docs/guide-rows.md, which is made by these tests.
 
 #![allow(
@@ -13,6 +13,8 @@
 
 mod condition;
 mod convert;
+mod datatypes;
+mod differs;
 mod draft;
 mod element;
 #[path = "../support/kept.rs"]

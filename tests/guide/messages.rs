@@ -2,10 +2,11 @@
 
 use crate::condition::{self, Condition};
 use crate::convert::convert;
+use crate::differs::like;
 use crate::draft::{Context, Draft, Place};
 use crate::element::{Way, says};
 use crate::sample::sample;
-use crate::segments::{self, State, like, table, target};
+use crate::segments::{self, State, table, target};
 use std::sync::OnceLock;
 
 /// A row of the guide.

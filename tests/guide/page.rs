@@ -1,5 +1,6 @@
 //! docs/guide-rows.md, made of what the tests find. `UPDATE_DOCS=1` writes it (`make docs`).
 
+use crate::datatypes;
 use crate::kept::compare;
 use crate::messages;
 use crate::segments::{self, State};
@@ -125,6 +126,16 @@ fn page() -> String {
         })
         .collect();
     section(&mut page, "Message maps", "structure", &rows);
+    let rows: Vec<Told> = datatypes::rows()
+        .iter()
+        .zip(datatypes::states())
+        .map(|(row, (state, _))| Told {
+            group: row.map.clone(),
+            name: format!("`{}`", datatypes::name(row)).replace('|', "\\|"),
+            state: state.clone(),
+        })
+        .collect();
+    section(&mut page, "Data type maps", "map", &rows);
     page
 }
 

@@ -2,6 +2,7 @@
 
 use crate::condition::{self, Condition};
 use crate::convert::{Made, convert};
+use crate::differs::{self, Differs, How};
 use crate::draft::{Context, Draft, Place};
 use crate::element::{Way, referred, says};
 use crate::kept::repository;
@@ -23,30 +24,6 @@ pub struct Row {
     pub becomes: String,
     pub value: String,
     pub prose: bool,
-}
-
-/// What is said of a row in `differs.tsv`.
-#[derive(Debug, Clone)]
-pub struct Differs {
-    pub map: String,
-    pub place: String,
-    pub to: String,
-    pub how: How,
-    pub why: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum How {
-    /// The same element, as R4 spells it.
-    Spelt(String, Option<String>),
-    /// The constant is there in any case.
-    Always,
-    /// Another element, or another constant in it.
-    At(String, Option<String>),
-    /// None.
-    Nowhere,
-    /// Its map is used where a sentence says so, or by no message.
-    Prose,
 }
 
 /// What becomes of a row.
@@ -117,67 +94,12 @@ pub fn target(map: &str) -> String {
 
 fn differs() -> &'static [Differs] {
     static FOUND: OnceLock<Vec<Differs>> = OnceLock::new();
-    FOUND.get_or_init(|| {
-        table("tests/guide/differs.tsv")
-            .map(|cells| {
-                let [map, place, to, how, element, why] = &cells[..] else {
-                    panic!("a row of {} cells: {cells:?}", cells.len())
-                };
-                let (path, constant) = match element.split_once('=') {
-                    Some((path, constant)) => (path, Some(format!("\"{constant}\""))),
-                    None => (element.as_str(), None),
-                };
-                let way = || path.to_owned();
-                Differs {
-                    map: map.clone(),
-                    place: place.clone(),
-                    to: to.clone(),
-                    how: match how.as_str() {
-                        "spelt" => How::Spelt(way(), constant),
-                        "always" => How::Always,
-                        "at" => How::At(way(), constant),
-                        "nowhere" => How::Nowhere,
-                        "prose" => How::Prose,
-                        other => panic!("{other} is no way to differ"),
-                    },
-                    why: why.clone(),
-                }
-            })
-            .collect()
-    })
+    FOUND.get_or_init(|| differs::read("tests/guide/differs.tsv"))
 }
 
-/// Whether a text is as a pattern says, in which `*` is anything.
-pub fn like(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else {
-        return false;
-    };
-    let mut parts = parts.peekable();
-    if parts.peek().is_none() {
-        return rest.is_empty();
-    }
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    true
-}
-
-/// What is said of this row: the map, the place and the element may have `*` in them.
+/// What is said of this row.
 fn said(row: &Row) -> Option<&'static Differs> {
-    let when = format!("{} {}", row.to, row.when);
-    differs().iter().find(|one| {
-        like(&one.map, &row.map)
-            && like(&one.place, &row.place)
-            && (like(&one.to, &row.to) || like(&one.to, &when))
-    })
+    differs::said(differs(), &row.map, &row.place, &row.to, &row.when)
 }
 
 const ADT: Context = Context {
@@ -711,7 +633,7 @@ impl<'r> Trial<'r> {
 }
 
 /// Whether nothing of the first is missing in the second.
-fn all_in(first: &[Value], second: &[Value]) -> bool {
+pub fn all_in(first: &[Value], second: &[Value]) -> bool {
     let count = |all: &[Value], one: &Value| all.iter().filter(|other| *other == one).count();
     first
         .iter()
@@ -719,7 +641,12 @@ fn all_in(first: &[Value], second: &[Value]) -> bool {
 }
 
 fn traced(made: &Made, place: &Place, way: &Way) -> bool {
-    let elements = made.of(&place.whole().to_string());
+    traced_from(made, &place.whole().to_string(), way)
+}
+
+/// Whether an element of this way is made of what is at a place.
+pub fn traced_from(made: &Made, place: &str, way: &Way) -> bool {
+    let elements = made.of(place);
     let under = |element: &str, of: &str| {
         let rest = element.strip_prefix(of);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))

@@ -3,12 +3,15 @@
 mod extend;
 mod messages;
 mod nesting;
+mod value;
 
 use crate::fhir::condition::{self, Condition};
 use crate::fhir::identity::read_part;
 use crate::fhir::place::Place;
 use crate::fhir::primitive::Primitive;
-use crate::fhir::program::{self, Body, Coded, Conversion, Origin, Piece, Program, Source, Target};
+use crate::fhir::program::{
+    self, Body, Coded, Conversion, Origin, Piece, Program, Source, Target, VALUE,
+};
 use crate::fhir::raw;
 use crate::fhir::types::is_resource;
 use extend::Layer;
@@ -76,6 +79,7 @@ pub fn compile(files: &[(&str, &str)]) -> Result<Program, Vec<MapError>> {
         compiler.program.blocks.push(block);
     }
     compiler.nesting();
+    compiler.single_values();
     for (name, (file, message)) in &messages {
         compiler.message(name, *file, message);
     }
@@ -423,7 +427,7 @@ impl Compiler {
         let fits = |step: &String| {
             !step.is_empty() && step.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         };
-        if !steps.iter().all(fits) || (list && steps.is_empty()) {
+        if path != VALUE && !steps.iter().all(fits) || (list && steps.is_empty()) {
             let what = format!("`to`: `{text}` is no element; write one as name[] or period.start");
             self.error(here.file, here.at, what);
             return None;

@@ -55,12 +55,12 @@ impl Compiler {
         }
     }
 
-    fn name(&self, block: usize) -> String {
+    pub(super) fn name(&self, block: usize) -> String {
         let block = self.program.blocks.get(block);
         block.map_or_else(String::new, |block| block.name.clone())
     }
 
-    fn at(&mut self, origin: Origin, what: String) {
+    pub(super) fn at(&mut self, origin: Origin, what: String) {
         let file = self.program.files.get(usize::from(origin.file));
         self.errors.push(MapError {
             file: file.cloned().unwrap_or_default(),

@@ -44,10 +44,13 @@ fn identifiers_say_whose_they_are() {
         (
             "77^4^M11^^^^20200102^20301231",
             json!({
-                "extension": [{
-                    "url": "http://hl7.org/fhir/StructureDefinition/identifier-checkDigit",
-                    "valueString": "4",
-                }],
+                "extension": [
+                    {
+                        "url": "http://hl7.org/fhir/StructureDefinition/identifier-checkDigit",
+                        "valueString": "4",
+                    },
+                    {"url": "urn:hl7-v2:CX-3", "valueString": "M11"},
+                ],
                 "value": "77",
                 "period": {"start": "2020-01-02", "end": "2030-12-31"},
             }),

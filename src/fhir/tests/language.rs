@@ -299,6 +299,80 @@ fn what_would_use_up_the_stack_is_refused() {
     }
 }
 
+/// A map whose rows go to `$value` makes what the row that uses it needs.
+#[test]
+fn a_map_may_make_a_single_value() {
+    let made = |types: &str, rows: &str| {
+        let map = format!("ZZ1[Basic]: {{resource: Basic, rows: [{rows}]}}");
+        let files = [
+            ("messages/X.yaml", MESSAGE),
+            ("segments/ZZ1.yaml", map.as_str()),
+            ("datatypes/ZA.yaml", types),
+        ];
+        let mapper = Mapper::new(&files).map_err(|errors| {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            errors.join("\n")
+        })?;
+        let message = b"MSH|^~\\&|A|B|||20260101||XXX^X01|1|P|2.5\rZZ1|^text|code^~^other\r";
+        let Payload::V2(header) = peek(message) else {
+            panic!("no header")
+        };
+        let bundle = mapper.convert(message, &header, true, &Options::default());
+        let bundle: Value = serde_json::from_slice(&bundle.unwrap().bundle).unwrap();
+        Ok::<_, String>(bundle["entry"][0]["resource"].clone())
+    };
+    let text = "ZA[string]:\n  rows:\n    - {to: $value, from: ZA.1}\n    - {to: $value, from: ZA.2, unless: [$value]}\n";
+    let it = made(
+        text,
+        "{to: one, from: ZZ1-1, as: 'ZA[string]'}, {to: \"many[]\", from: ZZ1-2, as: 'ZA[string]'}",
+    );
+    let it = it.unwrap();
+    assert_eq!(it["one"], "text");
+    assert_eq!(it["many"], json!(["code", "other"]));
+
+    let row = "{to: a, from: ZZ1-1, as: 'ZA[string]'}";
+    let only =
+        "`$value` stands in all rows of a data type map and in no other, and makes a single value";
+    for (types, row, said) in [
+        (
+            text,
+            "{from: ZZ1-1, as: 'ZA[string]'}",
+            "segments/ZZ1.yaml:1: `ZA[string]` makes a single value: `to` is missing".to_owned(),
+        ),
+        (
+            "ZA[string]:\n  rows:\n    - {to: $value, from: ZA.1}\n    - {to: b, from: ZA.2}\n",
+            row,
+            format!("datatypes/ZA.yaml:4: {only}"),
+        ),
+        (
+            "ZA[string]:\n  rows:\n    - to: b\n      rows:\n        - {to: $value, from: ZA.2}\n",
+            row,
+            format!("datatypes/ZA.yaml:5: {only}"),
+        ),
+        (
+            text,
+            "{to: $value, from: ZZ1-1}",
+            format!("segments/ZZ1.yaml:1: {only}"),
+        ),
+    ] {
+        assert_eq!(made(types, row).unwrap_err(), said);
+    }
+}
+
+/// The second would silently replace the first.
+#[test]
+fn no_map_of_ours_is_there_twice() {
+    let mut names = std::collections::BTreeMap::new();
+    for (file, text) in crate::fhir::embedded::FILES {
+        let named = text.lines().filter(|line| !line.starts_with([' ', '#']));
+        for name in named.filter_map(|line| line.trim_end().strip_suffix(':')) {
+            let before = names.insert((file.split('/').next(), name), file);
+            assert_eq!(before, None, "{name} is in {file} as well");
+        }
+    }
+    assert!(names.len() > 300, "{}", names.len());
+}
+
 /// What a map, a vocabulary and a message make when later files add to them.
 #[test]
 fn what_extends_comes_first_and_leaves_the_rest() {

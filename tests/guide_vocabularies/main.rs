@@ -1,7 +1,7 @@
-//! HL7's v2-to-FHIR guide, row by row: its vocabulary maps, and the plain rows of its data type maps.
+//! HL7's v2-to-FHIR guide, row by row: its vocabulary maps.
 //!
-//! `vocabularies.tsv` and `datatypes.tsv` are the guide's tables without its sentences (`import.py` writes them). What becomes of each row is in
-//! docs/guide-types.md, which is made by these tests.
+//! `vocabularies.tsv` is the guide's tables without its sentences (`import.py` writes it). What becomes of each row is in
+//! docs/guide-vocabularies.md, which is made by these tests.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,7 +10,6 @@
     reason = "helpers of tests"
 )]
 
-mod datatypes;
 #[path = "../support/kept.rs"]
 mod kept;
 mod page;

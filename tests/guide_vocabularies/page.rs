@@ -1,17 +1,16 @@
-//! docs/guide-types.md, made of what the tests find. `UPDATE_DOCS=1` writes it (`make docs`).
+//! docs/guide-vocabularies.md, made of what the tests find. `UPDATE_DOCS=1` writes it (`make docs`).
 
-use crate::datatypes;
 use crate::kept::compare;
 use crate::vocabularies::{State, name, rows, states};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-const PAGE: &str = "docs/guide-types.md";
+const PAGE: &str = "docs/guide-vocabularies.md";
 
-const HEAD: &str = "# The vocabularies and data types of HL7's v2-to-FHIR guide
+const HEAD: &str = "# The vocabularies of HL7's v2-to-FHIR guide
 
-HL7's guide says in concept maps what the codes of v2's tables become in FHIR. Its rows, without its sentences, are in `tests/guide_types`; for each,
-`cargo test --test guide_types` looks the code up as a map does. This page is what it finds (`make docs`). What is shown of the data type maps is [below](#data-type-maps).
+HL7's guide says in concept maps what the codes of v2's tables become in FHIR. Its rows, without its sentences, are in `tests/guide_vocabularies`; for each,
+`cargo test --test guide_vocabularies` looks the code up as a map does. This page is what it finds (`make docs`).
 
 - **done**: the code becomes the published code, system and display.
 - **differs**: it becomes another one, or none, for the reason below.
@@ -83,42 +82,7 @@ fn page() -> String {
         );
         page.push_str(&why);
     }
-    types(&mut page);
     page
-}
-
-const TYPES: &str = "
-## Data type maps
-
-A value that has each of the type's components is given to the map of the guide's name (to CWE's for CE, CF and CNE).
-
-- **shown**: the component's text, or the row's constant, is at the row's element.
-- **open**: it is not, there is no map of this name, or no test asks yet: rows with a condition, another map or a vocabulary are not asked. Many of these are
-  implemented under another name or by a segment map ([guide-rows.md](guide-rows.md)).
-- **prose**: the guide says when the row applies in a sentence only.
-
-| map | shown | open | prose |
-| --- | --- | --- | --- |
-";
-
-fn types(page: &mut String) {
-    let mut counts: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
-    let mut total = [0; 3];
-    for (row, state) in datatypes::rows().iter().zip(datatypes::states()) {
-        let at = match state {
-            datatypes::State::Done => 0,
-            datatypes::State::Open => 1,
-            datatypes::State::Prose => 2,
-        };
-        counts.entry(&row.map).or_default()[at] += 1;
-        total[at] += 1;
-    }
-    page.push_str(TYPES);
-    for (map, [shown, open, prose]) in counts {
-        writeln!(page, "| {map} | {shown} | {open} | {prose} |").unwrap();
-    }
-    let [shown, open, prose] = total;
-    writeln!(page, "| **all** | {shown} | {open} | {prose} |").unwrap();
 }
 
 #[test]

@@ -189,7 +189,7 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
                 engine.code_system(text) == system
             });
         }
-        for end in object::periods(out) {
+        for end in object::periods(out, &body.rows) {
             self.give_back(first, Refused::Period, |engine, text| {
                 date::parse(text).is_some_and(|moment| moment.date_time(engine.zone) == end)
             });

@@ -1,7 +1,7 @@
 //! Elements in objects: putting them in, asking for them, and FHIR's rules for some kinds of object.
 
 use super::date;
-use super::program::{Program, Target};
+use super::program::{Program, Row, Target};
 use super::raw::Finish;
 use super::types::V2_TABLE;
 use serde_json::{Map, Value, json};
@@ -239,11 +239,25 @@ fn appointment(object: &mut Map<String, Value>) {
     object.insert("status".into(), json!(status));
 }
 
-/// per-1, in each element that is a period: an end before the start is taken out. So is one of which that cannot be
-/// told.
-pub(super) fn periods(object: &mut Map<String, Value>) -> Vec<String> {
+/// per-1, in each element that is a period, and in those further inside to which a row has given an end: an end before the start is
+/// taken out. So is one of which that cannot be told.
+pub(super) fn periods(object: &mut Map<String, Value>, rows: &[Row]) -> Vec<String> {
     let inner = object.values_mut().filter_map(Value::as_object_mut);
-    inner.filter_map(period).collect()
+    let mut ends: Vec<String> = inner.filter_map(period).collect();
+    for row in rows {
+        if let [way @ .., _, last] = &row.to.steps[..]
+            && matches!(last.as_str(), "start" | "end")
+            && !way.is_empty()
+        {
+            let mut at = Some(&mut *object);
+            for step in row.to.steps.iter().take(way.len() + 1) {
+                let inner = at.and_then(|at| at.get_mut(step));
+                at = inner.and_then(Value::as_object_mut);
+            }
+            ends.extend(at.and_then(period));
+        }
+    }
+    ends
 }
 
 fn period(object: &mut Map<String, Value>) -> Option<String> {

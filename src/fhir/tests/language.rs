@@ -68,6 +68,11 @@ fn rows() {
             json!({"b": "z"}),
         ),
         (
+            "    - {to: a.b.start, from: ZZ1-1, as: dateTime}\n    - {to: a.b.end, from: ZZ1-2, as: dateTime}",
+            "20260102|20260101",
+            json!({"a": {"b": {"start": "2026-01-02"}}}),
+        ),
+        (
             "    - {to: a, from: ZZ1-1, as: \"ZA[Pair]\"}",
             "x^y",
             json!({"a": {"a": "x", "b": "y"}}),

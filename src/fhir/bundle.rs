@@ -3,12 +3,14 @@
 //! An id is a UUID made of what identifies the resource (version 5), so that the same message makes the same bundle, and
 //! two messages about one patient name the same one.
 
-use super::engine::{REFERENCE, Resource};
+use super::engine::{Resource, number_of};
 use super::identity::SHARED;
 use super::json::{write_members, write_text};
+use super::lists::Lists;
 use super::object;
 use super::raw::Request;
 use super::systems::urn;
+use super::work;
 use crate::config::BundleType;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
@@ -54,8 +56,7 @@ pub(super) fn write(
     kind: BundleType,
 ) -> (Vec<u8>, usize) {
     let resolve = |text: &str| {
-        let number: usize = text.strip_prefix(REFERENCE)?.parse().ok()?;
-        let entry = entries.get(number)?;
+        let entry = entries.get(number_of(text)?)?;
         let entry = entry.same_as.map_or(entry, |first| &entries[first]);
         Some(format!("urn:uuid:{}", entry.id))
     };
@@ -156,6 +157,7 @@ fn identifiers(content: &Map<String, Value>) -> impl Iterator<Item = String> {
     let all = content.get("identifier").map(std::slice::from_ref);
     let all = all.map(|one| one[0].as_array().map_or(one, Vec::as_slice));
     let is_shared = |identifier: &&Value| {
+        work::done(1);
         let kind = identifier
             .pointer("/type/coding/0/code")
             .and_then(Value::as_str);
@@ -195,6 +197,7 @@ pub(super) fn identify(
     let mut entries = name_all(resources, about);
     tell_apart(resources, &mut entries);
     let mut dropped = Vec::new();
+    let mut lists: HashMap<usize, Lists> = HashMap::new();
     let mut known: HashMap<Uuid, usize> = HashMap::with_capacity(resources.len());
     for at in 0..resources.len() {
         if !resources[at].live {
@@ -212,7 +215,8 @@ pub(super) fn identify(
         }
         entries[at].same_as = Some(first);
         let content = std::mem::take(&mut resources[at].content);
-        let lost = object::join(&mut resources[first].content, content);
+        let lists = lists.entry(first).or_default();
+        let lost = object::join(&mut resources[first].content, lists, content);
         dropped.extend(lost.into_iter().map(|value| (at, value)));
     }
     Ok((entries, dropped))
@@ -241,10 +245,8 @@ fn name_all(resources: &[Resource<'_>], about: &About<'_>) -> Vec<Entry> {
             (None, Request::Create) if resource.key.is_empty() => {
                 let mut content = Vec::new();
                 let resolve = |text: &str| {
-                    let number: usize = text.strip_prefix(REFERENCE)?.parse().ok()?;
-                    entries
-                        .get(number)
-                        .map(|entry: &Entry| entry.id.to_string())
+                    let entry: Option<&Entry> = entries.get(number_of(text)?);
+                    entry.map(|entry| entry.id.to_string())
                 };
                 write_members(&mut content, &resource.content, &resolve);
                 let content = String::from_utf8_lossy(&content);

@@ -5,7 +5,10 @@ use super::compile::{self, MapError};
 use super::date::{self, Zone};
 use super::embedded::FILES;
 use super::engine::{Engine, Here, Resource};
+use super::groups::Groups;
+use super::lists::Lists;
 use super::message::Message;
+use super::paths::Paths;
 use super::primitive::Refused;
 use super::program::{Makers, Program};
 use super::structure::{self, Placed};
@@ -197,10 +200,7 @@ impl Mapper {
         }
         let (scopes, placed) = structure::group(&self.program, structure.root, &message);
         let text = |field| {
-            let first = message
-                .repetitions(message.segment(0), field)
-                .into_iter()
-                .next();
+            let first = message.repetitions(message.segment(0), field).next();
             first.map_or_else(String::new, |span| message.text(span))
         };
         let (sent, control_id) = (text(7), text(10));
@@ -210,8 +210,9 @@ impl Mapper {
         let zone = zone.unwrap_or(options.zone);
         let mut engine = Engine::new(&self.program, &message, &scopes, zone, options.explain);
         engine.run(&placed, &structure.makers);
-        engine.settle(&structure.links);
-        engine.link(&structure.links);
+        let groups = Groups::of(&scopes, &engine.resources);
+        engine.settle(&structure.links, &groups);
+        engine.link(&structure.links, &groups);
         for name in &structure.needs {
             let is_it = |one: &&Resource<'_>| {
                 let known = one.key.first().is_some_and(|first| !first.is_empty());
@@ -246,20 +247,21 @@ impl Mapper {
             let nowhere = taken::give_back_what_is_nowhere(&mut engine.used, contents);
             engine.refused.extend(nowhere);
         }
+        let paths = (options.ledger || options.explain).then(|| Paths::of(&message));
         let (bundle, entries) = bundle::write(&engine.resources, &entries, &about, options.kind);
         Ok(Converted {
             bundle,
             entries,
             structure: structure.name.clone(),
-            ledger: match options.ledger {
-                true => engine.ledger(),
-                false => Ledger::default(),
+            ledger: match &paths {
+                Some(paths) if options.ledger => engine.ledger(paths),
+                _ => Ledger::default(),
             },
             counted: match options.count {
                 true => engine.counted(),
                 false => Counted::default(),
             },
-            explained: engine.explained(),
+            explained: paths.map_or_else(Vec::new, |paths| engine.explained(&paths)),
         })
     }
 
@@ -318,6 +320,8 @@ impl<'p> Engine<'p, '_, '_> {
                             apart,
                             request: first.request,
                             content: serde_json::Map::new(),
+                            lists: Lists::default(),
+                            mention: None,
                             live: false,
                             took: Vec::new(),
                         });
@@ -346,10 +350,10 @@ impl<'p> Engine<'p, '_, '_> {
         }
     }
 
-    fn ledger(&mut self) -> Ledger {
+    fn ledger(&mut self, paths: &Paths) -> Ledger {
         let mut lost = Vec::new();
-        let values = self.each_lost(|message, at, why| {
-            let path = message.path(at);
+        let values = self.each_lost(|at, why| {
+            let path = paths.of_position(at);
             lost.push(Lost { path, why });
         });
         Ledger { values, lost }
@@ -359,7 +363,7 @@ impl<'p> Engine<'p, '_, '_> {
         let mut lost: Vec<(Option<Refused>, usize)> = Vec::new();
         let values =
             self.each_lost(
-                |_, _, why| match lost.iter_mut().find(|(other, _)| *other == why) {
+                |_, why| match lost.iter_mut().find(|(other, _)| *other == why) {
                     Some((_, count)) => *count += 1,
                     None => lost.push((why, 1)),
                 },
@@ -368,7 +372,7 @@ impl<'p> Engine<'p, '_, '_> {
     }
 
     /// Names every value that no resource has by its place and why; returns how many values there are.
-    fn each_lost(&mut self, mut name: impl FnMut(&Message<'_>, u32, Option<Refused>)) -> usize {
+    fn each_lost(&mut self, mut name: impl FnMut(u32, Option<Refused>)) -> usize {
         let there = self.used.iter().filter(|taken| taken.stays());
         let mut used: Vec<u32> = there.map(|taken| taken.span.start).collect();
         used.sort_unstable();
@@ -391,13 +395,13 @@ impl<'p> Engine<'p, '_, '_> {
                 }
                 let at = self.refused.partition_point(|(at, _)| *at < leaf.start);
                 let why = self.refused.get(at).filter(|(at, _)| *at == leaf.start);
-                name(self.message, leaf.start, why.map(|(_, why)| *why));
+                name(leaf.start, why.map(|(_, why)| *why));
             }
         }
         values
     }
 
-    fn explained(&mut self) -> Vec<Explained> {
+    fn explained(&mut self, paths: &Paths) -> Vec<Explained> {
         let trace = self.trace.take().unwrap_or_default();
         let row = |origin: &super::program::Origin| {
             let file = &self.program.files[usize::from(origin.file)];
@@ -407,7 +411,7 @@ impl<'p> Engine<'p, '_, '_> {
             .into_iter()
             .map(|trace| Explained {
                 element: trace.element,
-                path: self.message.path(trace.at),
+                path: paths.of_position(trace.at),
                 rows: trace.rows.iter().map(row).collect::<Vec<_>>().join(" "),
             })
             .collect()

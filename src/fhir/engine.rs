@@ -5,15 +5,20 @@
 
 use super::date::{self, Zone};
 use super::facility::Facility;
+use super::lists::Lists;
 use super::message::{Message, Span};
 use super::object::{self, absent, insert, missing};
+use super::place::Place;
 use super::primitive::Refused;
 use super::program::{Block, Body, Origin, Program, Row, Source, Target};
 use super::raw::Request;
 use super::structure::Scope;
 use super::taken::Taken;
+use super::work;
+use foldhash::fast::RandomState;
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 
 /// Where rows read from.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +47,10 @@ pub(super) struct Resource<'p> {
     pub request: Request,
     /// Its elements.
     pub content: Map<String, Value>,
+    /// Those of them that are long lists.
+    pub(super) lists: Lists,
+    /// The hash of what another mention of it would be, if it is one that the message may mention again.
+    pub(super) mention: Option<u64>,
     /// Whether a value of the message is in it.
     pub live: bool,
     /// Which of the values taken are in it, as ranges of [`Engine::used`].
@@ -74,11 +83,17 @@ pub(super) struct Engine<'p, 'm, 'a> {
     pub(super) trace: Option<Vec<Trace>>,
     /// The resources that segment maps have made, by group and name.
     pub(super) names: HashMap<(usize, &'p str), usize>,
+    /// The resources that data type maps have made, by [`Resource::mention`].
+    mentions: HashMap<u64, Vec<usize>, RandomState>,
+    /// The best identifier at a place of a segment.
+    pub(super) chosen: HashMap<(usize, Place), Option<String>, RandomState>,
     /// How many values and references have been put in.
     pub(super) taken: usize,
     pub(super) path: Vec<&'p str>,
     /// The elements of the resource at hand that other segments have given it.
     others: HashSet<String>,
+    /// The long lists of the object at hand.
+    pub(super) lists: Lists,
     /// How many data type maps are being run inside each other.
     depth: usize,
     pub(super) rows: Vec<Origin>,
@@ -112,9 +127,12 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
             refused: Vec::new(),
             trace: explain.then(Vec::new),
             names: HashMap::new(),
+            mentions: HashMap::default(),
+            chosen: HashMap::default(),
             taken: 0,
             path: Vec::new(),
             others: HashSet::new(),
+            lists: Lists::default(),
             depth: 0,
             rows: Vec::new(),
         }
@@ -134,7 +152,11 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
         let undone = self.used.split_off(mark.used);
         self.refused
             .extend(undone.into_iter().map(|taken| (taken.span.start, why)));
-        self.resources.truncate(mark.resources);
+        for gone in self.resources.drain(mark.resources..) {
+            if let Some(same) = gone.mention.and_then(|hash| self.mentions.get_mut(&hash)) {
+                same.retain(|number| *number < mark.resources);
+            }
+        }
         self.taken = mark.taken;
         if let Some(trace) = &mut self.trace {
             trace.truncate(mark.trace);
@@ -147,10 +169,12 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
             return;
         };
         let mut content = std::mem::take(&mut resource.content);
+        self.lists = std::mem::take(&mut resource.lists);
         if let Some(kind) = &resource.block.resource {
             self.path.push(kind);
         }
         let (before, first) = (self.taken, self.used.len());
+        work::done(content.len());
         self.others = content.keys().cloned().collect();
         self.body(body, here, &mut content);
         self.path.pop();
@@ -158,11 +182,13 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
         resource.live |= self.taken > before;
         resource.took.push((first, self.used.len()));
         resource.content = content;
+        resource.lists = std::mem::take(&mut self.lists);
     }
 
     pub(super) fn body(&mut self, body: &'p Body, here: Here, out: &mut Map<String, Value>) {
         let first = self.used.len();
         for row in &body.rows {
+            work::done(1 + self.path.len());
             let taken = row.unless.iter().any(|name| object::has(out, name));
             let holds = row.when.as_ref().is_none_or(|when| self.holds(when, here));
             let lacks = row.needs.iter().any(|name| !object::has(out, name));
@@ -175,8 +201,8 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
             if let (false, Some(reason)) = (made, &row.absent) {
                 let value = absent(reason);
                 let _ = match row.to.primitive {
-                    true => insert(out, &beside(&row.to), value),
-                    false => insert(out, &row.to, value),
+                    true => insert(out, &mut self.lists, &beside(&row.to), value),
+                    false => insert(out, &mut self.lists, &row.to, value),
                 };
             }
             self.path.truncate(self.path.len() - row.to.steps.len());
@@ -199,6 +225,7 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
     /// The last value taken since `first` that `is_it` becomes one that was not taken.
     fn give_back(&mut self, first: usize, why: Refused, is_it: impl Fn(&Self, &str) -> bool) {
         let since = self.used.get(first..).unwrap_or_default();
+        work::done(since.len());
         let found = since
             .iter()
             .rposition(|taken| taken.stays() && is_it(self, &self.message.text(taken.span)));
@@ -229,9 +256,10 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
                     return false;
                 };
                 self.taken += 1;
-                insert(out, &row.to, Value::Object(reference(number)))
+                let value = Value::Object(reference(number));
+                insert(out, &mut self.lists, &row.to, value)
             }
-            Source::Constant(value) => insert(out, &row.to, value.clone()),
+            Source::Constant(value) => insert(out, &mut self.lists, &row.to, value.clone()),
             Source::Skip(places) => {
                 let mut leaves = Vec::new();
                 for place in places {
@@ -247,7 +275,10 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
             Source::Rows(Some(place), body) => {
                 let mut made = false;
                 for span in self.at(*place, here) {
-                    if made && !row.to.list || !self.message.valued(span) {
+                    if made && !row.to.list {
+                        break;
+                    }
+                    if !self.message.valued(span) {
                         continue;
                     }
                     let here = Here {
@@ -268,7 +299,10 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
                 None => {
                     let mut made = false;
                     for span in self.at(*place, here) {
-                        if made && !row.to.list || !self.message.valued(span) {
+                        if made && !row.to.list {
+                            break;
+                        }
+                        if !self.message.valued(span) {
                             continue;
                         }
                         made |= self.value(row, span, *conversion, *vocabulary, here, out);
@@ -293,7 +327,9 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
             return self.taken > mark.taken;
         }
         let mut inner = Map::new();
+        let outer = std::mem::take(&mut self.lists);
         self.body(body, here, &mut inner);
+        self.lists = outer;
         self.keep(&mark, body, &inner) && {
             let done = self.put(row, inner, out);
             if !done {
@@ -306,7 +342,7 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
     /// Puts an object where its row says. One that another segment has put there stays as it is: a number of one segment is never
     /// given the unit of another.
     pub(super) fn put(
-        &self,
+        &mut self,
         row: &Row,
         object: Map<String, Value>,
         out: &mut Map<String, Value>,
@@ -319,7 +355,7 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
         {
             return *there == value;
         }
-        insert(out, &row.to, value)
+        insert(out, &mut self.lists, &row.to, value)
     }
 
     /// Whether an object has what it needs; undone where it has not.
@@ -352,6 +388,7 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
             .as_ref()
             .map(|kind| std::mem::replace(&mut self.path, vec![kind]));
         let others = outer.is_some().then(|| std::mem::take(&mut self.others));
+        let lists = std::mem::take(&mut self.lists);
         self.body(&block.body, here, &mut content);
         self.body(&block.defaults, here, &mut content);
         if let Some(outer) = outer {
@@ -360,6 +397,7 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
         if let Some(others) = others {
             self.others = others;
         }
+        self.lists = lists;
         if !self.keep(&mark, &block.body, &content) {
             return None;
         }
@@ -367,21 +405,30 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
             return Some(content);
         }
         // The same people and places are mentioned again and again.
-        let same = self.resources.iter().position(|other| {
-            std::ptr::eq(other.block, block) && other.label.is_none() && other.content == content
-        });
-        if let Some(same) = same {
+        let mention = self.mentions.hasher().hash_one((&block.name, &content));
+        let same = self.mentions.entry(mention).or_default();
+        work::done(1 + same.len());
+        let is_it = |number: &usize| {
+            let other = &self.resources[*number];
+            std::ptr::eq(other.block, block) && other.content == content
+        };
+        if let Some(same) = same.iter().copied().find(is_it) {
             return Some(reference(same));
         }
         let number = self.resources.len();
+        same.push(number);
+        let key = self.key(block, here);
+        let apart = self.parts(&block.apart, here);
         self.resources.push(Resource {
             block,
             label: None,
             here,
-            key: self.key(block, here),
-            apart: self.parts(&block.apart, here),
+            key,
+            apart,
             request: block.request,
             content,
+            lists: Lists::default(),
+            mention: Some(mention),
             live: true,
             took: vec![(mark.used, self.used.len())],
         });
@@ -396,11 +443,16 @@ pub(super) fn reference(number: usize) -> Map<String, Value> {
     reference
 }
 
+/// The number in a reference that has no address yet.
+pub(super) fn number_of(reference: &str) -> Option<usize> {
+    reference.strip_prefix(REFERENCE)?.parse().ok()
+}
+
 /// Data type maps inside each other: HL7's have three levels. More are refused when they are compiled.
 pub(super) const DEEPEST: usize = 16;
 
 /// Stands before a resource's number. No value of a message begins with it: control characters are not kept.
-pub(super) const REFERENCE: char = '\u{2}';
+const REFERENCE: char = '\u{2}';
 
 /// The element that holds a primitive's extensions.
 fn beside(target: &Target) -> Target {

@@ -42,8 +42,8 @@ impl Facility {
     /// The sender of a message.
     pub(super) fn of(message: &Message<'_>) -> Self {
         let part = |field, number| {
-            let first = message.repetitions(message.segment(0), field).into_iter();
-            let part = first.take(1).find_map(|hd| message.down(hd, number, 0));
+            let mut all = message.repetitions(message.segment(0), field);
+            let part = all.next().and_then(|hd| message.down(hd, number, 0));
             let part = part.filter(|part| message.valued(*part));
             part.map_or_else(String::new, |part| message.text(message.leaf(part)))
         };

@@ -16,7 +16,7 @@ const UNRANKED: u32 = 1000;
 
 impl Engine<'_, '_, '_> {
     /// What identifies a resource of this map.
-    pub(super) fn key(&self, block: &Block, here: Here) -> Vec<String> {
+    pub(super) fn key(&mut self, block: &Block, here: Here) -> Vec<String> {
         let mut key = self.parts(&block.key, here);
         // What is a patient's is nobody's in particular without one, and would be the next one's too.
         let of_patient = |part: &Part| matches!(part.kind, As::Cx) && names_patient(part.place);
@@ -30,7 +30,7 @@ impl Engine<'_, '_, '_> {
     }
 
     /// The values of these parts, empty where none of a part's places is valued.
-    pub(super) fn parts(&self, parts: &[Vec<Part>], here: Here) -> Vec<String> {
+    pub(super) fn parts(&mut self, parts: &[Vec<Part>], here: Here) -> Vec<String> {
         let first = |places: &Vec<Part>| {
             let found = places.iter().find_map(|part| self.part(part, here));
             found.unwrap_or_default()
@@ -38,18 +38,15 @@ impl Engine<'_, '_, '_> {
         parts.iter().map(first).collect()
     }
 
-    fn part(&self, part: &Part, here: Here) -> Option<String> {
-        let spans = self.at(part.place, here);
+    fn part(&mut self, part: &Part, here: Here) -> Option<String> {
+        let first = || self.at(part.place, here).next();
         let text = match part.kind {
-            As::Text => spans.first().map(|span| {
-                let leaf = self.message.leaf(*span);
+            As::Text => first().map(|span| {
+                let leaf = self.message.leaf(span);
                 self.message.text(leaf)
             }),
-            As::Ei => spans.first().and_then(|span| self.identifier(*span, 1)),
-            As::Cx => {
-                let best = self.best(&spans, names_patient(part.place));
-                best.and_then(|span| self.identifier(span, 3))
-            }
+            As::Ei => first().and_then(|span| self.identifier(span, 1)),
+            As::Cx => self.chosen(part.place, here),
         };
         let text = text.filter(|text| !text.is_empty())?;
         // Of an identifier the number is meant, whoever assigned it.
@@ -64,6 +61,24 @@ impl Engine<'_, '_, '_> {
             None => text,
             Some(name) => format!("{name}:{text}"),
         })
+    }
+
+    /// The best of the identifiers at a place. What is of the patient's many numbers is asked for with each segment that is the
+    /// patient's, and so remembered.
+    fn chosen(&mut self, place: Place, here: Here) -> Option<String> {
+        let choose = |engine: &Self| {
+            let best = engine.best(engine.at(place, here), names_patient(place));
+            best.and_then(|span| engine.identifier(span, 3))
+        };
+        let Some(segment) = self.segment_of(place, here) else {
+            return choose(self);
+        };
+        if let Some(known) = self.chosen.get(&(segment, place)) {
+            return known.clone();
+        }
+        let chosen = choose(self);
+        self.chosen.insert((segment, place), chosen.clone());
+        chosen
     }
 
     /// `system|value` as a search has it, or `|value` of one that names no system.
@@ -89,7 +104,7 @@ impl Engine<'_, '_, '_> {
 
     /// The repetition to ask by: by its type (CX.5) in the order of the vocabulary `IdentifierChoice`, then the sender's own
     /// (CX.4 is MSH-4), then the first. Of a patient none of a type that others have too; a visit's number is of such a type.
-    fn best(&self, spans: &[Span], of_patient: bool) -> Option<Span> {
+    fn best(&self, spans: impl Iterator<Item = Span>, of_patient: bool) -> Option<Span> {
         let text = |span: Span, part, of_part| {
             let part = self.message.down(span, part, of_part);
             let part = part.filter(|part| self.message.valued(*part));
@@ -99,10 +114,10 @@ impl Engine<'_, '_, '_> {
         };
         let order = self.program.choice;
         let order = order.map(|number| &self.program.vocabularies[number].codes);
-        let ranked = spans.iter().filter_map(|span| {
-            let kind = text(*span, 5, 0).to_ascii_uppercase();
-            let shared = SHARED.contains(&kind.as_str()) || text(*span, 4, 1) == "USSSA";
-            if text(*span, 1, 0).is_empty() || of_patient && shared {
+        let ranked = spans.filter_map(|span| {
+            let kind = text(span, 5, 0).to_ascii_uppercase();
+            let shared = SHARED.contains(&kind.as_str()) || text(span, 4, 1) == "USSSA";
+            if text(span, 1, 0).is_empty() || of_patient && shared {
                 return None;
             }
             let rank = order.and_then(|order| order.get(&kind));
@@ -110,8 +125,8 @@ impl Engine<'_, '_, '_> {
                 Some("never") if of_patient => return None,
                 rank => rank.and_then(|rank| rank.parse().ok()).unwrap_or(UNRANKED),
             };
-            let own = self.facility.is_it(&text(*span, 4, 1), &text(*span, 4, 2));
-            Some((rank, !own, *span))
+            let own = self.facility.is_it(&text(span, 4, 1), &text(span, 4, 2));
+            Some((rank, !own, span))
         });
         let best = ranked.min_by_key(|(rank, foreign, _)| (*rank, *foreign));
         best.map(|(_, _, span)| span)

@@ -1,20 +1,25 @@
 //! What is done when all maps have added to the resources: those that lack something go, the others refer to each other.
 
-use super::engine::{Engine, REFERENCE, reference};
+use super::engine::{Engine, number_of, reference};
+use super::groups::{Beside, Groups};
+use super::lists::Lists;
 use super::object::{absent, forget, has, insert};
 use super::primitive::Refused;
 use super::program::Link;
 use super::taken::Taken;
+use super::work;
 use serde_json::Value;
+use std::collections::HashSet;
 
 impl<'p> Engine<'p, '_, '_> {
     /// Takes out the resources that lack what FHIR requires of them, before anything refers to them. A reference that a link will
     /// set counts as there, as long as there is something to refer to.
-    pub(super) fn settle(&mut self, links: &[Link]) {
-        let mut gone = Vec::new();
+    pub(super) fn settle(&mut self, links: &[Link], groups: &Groups<'_>) {
+        let mut gone = HashSet::new();
         loop {
-            let before = gone.len();
+            let mut more = false;
             for number in 0..self.resources.len() {
+                work::done(1);
                 let resource = &self.resources[number];
                 let Some(label) = resource.label.filter(|_| resource.live) else {
                     continue;
@@ -23,7 +28,7 @@ impl<'p> Engine<'p, '_, '_> {
                     let own = links.iter().filter(|link| link.of == label);
                     let mut own =
                         own.filter(|link| link.to.steps.first().is_some_and(|to| to == name));
-                    own.any(|link| link.absent.is_some() || !self.targets(number, link).is_empty())
+                    own.any(|link| link.absent.is_some() || self.has_target(groups, number, link))
                 };
                 let complete = resource.block.body.require.iter().all(|one_of| {
                     one_of
@@ -32,15 +37,17 @@ impl<'p> Engine<'p, '_, '_> {
                 });
                 if !complete {
                     self.take_out(number);
-                    gone.push(format!("{REFERENCE}{number}"));
+                    gone.insert(number);
+                    more = true;
                 }
             }
-            if gone.len() == before {
+            if !more {
                 return;
             }
+            let is_gone = |to: &str| number_of(to).is_some_and(|number| gone.contains(&number));
             for resource in &mut self.resources {
                 let content = &mut resource.content;
-                content.retain(|_, value| forget(value, &|to| gone.iter().any(|one| one == to)));
+                content.retain(|_, value| forget(value, &is_gone));
             }
         }
     }
@@ -53,6 +60,7 @@ impl<'p> Engine<'p, '_, '_> {
             strings(&value, &mut texts);
             for (from, to) in self.resources[number].took.clone() {
                 let all = self.used.get(from..to).unwrap_or_default();
+                work::done(all.len());
                 let is_it = |taken: &Taken| texts.contains(&self.message.text(taken.span));
                 let lost: Vec<bool> = all.iter().map(is_it).collect();
                 let some = lost.contains(&true);
@@ -66,65 +74,32 @@ impl<'p> Engine<'p, '_, '_> {
     }
 
     /// Sets the references between resources.
-    pub(super) fn link(&mut self, links: &[Link]) {
+    pub(super) fn link(&mut self, links: &[Link], groups: &Groups<'_>) {
+        let mut beside = Beside::new();
         for link in links {
-            for number in 0..self.resources.len() {
+            for number in groups.named(&link.of).iter().copied() {
+                work::done(1);
                 let resource = &self.resources[number];
-                let named = resource.label == Some(&link.of) && resource.live;
-                if !named || link.unless.iter().any(|name| has(&resource.content, name)) {
+                if !resource.live || link.unless.iter().any(|name| has(&resource.content, name)) {
                     continue;
                 }
-                let targets = self.targets(number, link);
+                let targets = self.targets(groups, &mut beside, number, link);
+                let mut lists = Lists::default();
                 let content = &mut self.resources[number].content;
                 let wanted = if link.to.list { targets.len() } else { 1 };
                 for target in targets.iter().take(wanted) {
-                    insert(content, &link.to, Value::Object(reference(*target)));
+                    insert(
+                        content,
+                        &mut lists,
+                        &link.to,
+                        Value::Object(reference(*target)),
+                    );
                 }
                 if let (true, Some(reason)) = (targets.is_empty(), &link.absent) {
-                    insert(content, &link.to, absent(reason));
+                    insert(content, &mut lists, &link.to, absent(reason));
                 }
             }
         }
-    }
-
-    /// The nearest around a resource, else all inside its group, else, where the link says so, all in the group around that.
-    fn targets(&self, from: usize, link: &Link) -> Vec<usize> {
-        let label: &str = &link.target;
-        let live = |number: &usize| {
-            let resource = &self.resources[*number];
-            *number != from && resource.live && resource.label == Some(label)
-        };
-        let own = self.resources[from].here.scope;
-        let mut scope = Some(own);
-        while let Some(around) = scope {
-            let found = self.names.get(&(around, label)).copied();
-            if let Some(found) = found.filter(live) {
-                return vec![found];
-            }
-            scope = self.scopes.get(around).and_then(|scope| scope.parent);
-        }
-        let all_in = |group: usize| {
-            let inside = |number: &usize| self.is_inside(self.resources[*number].here.scope, group);
-            let all = (0..self.resources.len()).filter(live).filter(inside);
-            all.collect::<Vec<usize>>()
-        };
-        let found = all_in(own);
-        let around = self.scopes.get(own).and_then(|scope| scope.parent);
-        match around {
-            Some(around) if found.is_empty() && link.beside => all_in(around),
-            _ => found,
-        }
-    }
-
-    fn is_inside(&self, scope: usize, outer: usize) -> bool {
-        let mut scope = Some(scope);
-        while let Some(around) = scope {
-            if around == outer {
-                return true;
-            }
-            scope = self.scopes.get(around).and_then(|scope| scope.parent);
-        }
-        false
     }
 }
 

@@ -1,6 +1,7 @@
 //! A message as the engine reads it: values at places, as spans of its bytes, and their text.
 
 use super::place::Place;
+use super::work;
 use crate::hl7::escape::{Token, next_token, unhex};
 use crate::hl7::index::Segment;
 use crate::hl7::{Delimiters, Header, Index};
@@ -59,12 +60,11 @@ impl<'a> Message<'a> {
         self.index.segment(number)
     }
 
-    fn span(&self, slice: &[u8], level: Level) -> Span {
-        // Both are parts of one buffer, so that this is where the slice begins.
-        let start = slice.as_ptr() as usize - self.bytes.as_ptr() as usize;
-        Span {
-            start: start as u32,
-            end: (start + slice.len()) as u32,
+    fn split(&self, value: &'a [u8], delimiter: Option<u8>, level: Level) -> Parts<'a> {
+        Parts {
+            message: self.bytes,
+            rest: Some(value),
+            delimiter,
             level,
         }
     }
@@ -77,52 +77,29 @@ impl<'a> Message<'a> {
     }
 
     /// Each repetition of a field.
-    pub(super) fn repetitions(&self, segment: Segment<'_, 'a>, field: usize) -> Vec<Span> {
-        let Some(value) = segment.field(field).filter(|value| !value.is_empty()) else {
-            return Vec::new();
-        };
+    pub(super) fn repetitions(&self, segment: Segment<'_, 'a>, field: usize) -> Parts<'a> {
+        let value = segment.field(field).filter(|value| !value.is_empty());
         let whole = segment.is_header() && field <= 2;
-        match self.delimiters.repetition.filter(|_| !whole) {
-            None => vec![self.span(value, Level::Field)],
-            Some(delimiter) => value
-                .split(|byte| *byte == delimiter)
-                .map(|repetition| self.span(repetition, Level::Field))
-                .collect(),
+        let delimiter = self.delimiters.repetition.filter(|_| !whole);
+        Parts {
+            rest: value,
+            ..self.split(&[], delimiter, Level::Field)
         }
     }
 
     /// The parts of a value one level down; itself where there is none.
-    pub(super) fn parts(&self, span: Span) -> Vec<Span> {
+    pub(super) fn parts(&self, span: Span) -> Parts<'a> {
         let (delimiter, level) = match span.level {
             Level::Field => (self.delimiters.component, Level::Component),
             Level::Component => (self.delimiters.subcomponent, Level::Subcomponent),
             Level::Subcomponent => (None, Level::Subcomponent),
         };
-        match delimiter {
-            None => vec![Span { level, ..span }],
-            Some(delimiter) => self
-                .raw(span)
-                .split(|byte| *byte == delimiter)
-                .map(|part| self.span(part, level))
-                .collect(),
-        }
+        self.split(self.raw(span), delimiter, level)
     }
 
     /// Part *n* of a value, one level down. The first part of a subcomponent is itself.
     pub(super) fn part(&self, span: Span, number: u16) -> Option<Span> {
-        let (delimiter, level) = match span.level {
-            Level::Field => (self.delimiters.component, Level::Component),
-            Level::Component => (self.delimiters.subcomponent, Level::Subcomponent),
-            Level::Subcomponent => (None, Level::Subcomponent),
-        };
-        let Some(delimiter) = delimiter else {
-            return (number == 1).then_some(Span { level, ..span });
-        };
-        let part = self
-            .raw(span)
-            .split(|byte| *byte == delimiter)
-            .nth(usize::from(number).checked_sub(1)?)?;
-        Some(self.span(part, level))
+        self.parts(span).nth(usize::from(number).checked_sub(1)?)
     }
 
     /// Down from a value: 0 stays.
@@ -138,25 +115,28 @@ impl<'a> Message<'a> {
     }
 
     /// The values at a place of a segment, each repetition's.
-    pub(super) fn at(&self, segment: Segment<'_, 'a>, place: Place) -> Vec<Span> {
-        let Place::Segment {
-            field,
-            repetition,
-            component,
-            subcomponent,
-            ..
-        } = place
-        else {
-            return Vec::new();
+    pub(super) fn at<'m>(
+        &'m self,
+        segment: Segment<'_, 'a>,
+        place: Place,
+    ) -> impl Iterator<Item = Span> + use<'m, 'a> {
+        let (field, repetition, component, subcomponent) = match place {
+            Place::Segment {
+                field,
+                repetition,
+                component,
+                subcomponent,
+                ..
+            } => (Some(field), repetition, component, subcomponent),
+            Place::Value { .. } => (None, 0, 0, 0),
         };
-        let all = self.repetitions(segment, usize::from(field));
+        let all = field.map(|field| self.repetitions(segment, usize::from(field)));
+        let all = all.into_iter().flatten();
         let skipped = usize::from(repetition.saturating_sub(1));
-        let taken = if repetition == 0 { all.len() } else { 1 };
-        all.into_iter()
-            .skip(skipped)
+        let taken = if repetition == 0 { usize::MAX } else { 1 };
+        all.skip(skipped)
             .take(taken)
-            .filter_map(|span| self.down(span, component, subcomponent))
-            .collect()
+            .filter_map(move |span| self.down(span, component, subcomponent))
     }
 
     /// Whether there is anything in a value: more than delimiters, blanks and HL7's null.
@@ -169,8 +149,10 @@ impl<'a> Message<'a> {
             let byte = Some(byte);
             byte == self.delimiters.component || byte == self.delimiters.subcomponent
         };
-        raw.split(|byte| delimiter(*byte))
-            .any(|leaf| !matches!(leaf.trim_ascii(), b"" | NULL))
+        raw.split(|byte| delimiter(*byte)).any(|leaf| {
+            work::done(1 + leaf.len());
+            !matches!(leaf.trim_ascii(), b"" | NULL)
+        })
     }
 
     /// The first leaf of a value: what v2 reads where it expects a simple one.
@@ -201,7 +183,7 @@ impl<'a> Message<'a> {
         let between = |byte: &u8| Some(*byte) == component || Some(*byte) == subcomponent;
         for part in self.raw(span).split(between) {
             if !part.is_empty() {
-                self.leaves(self.span(part, Level::Subcomponent), found);
+                self.leaves(span_of(self.bytes, part, Level::Subcomponent), found);
             }
         }
     }
@@ -209,6 +191,7 @@ impl<'a> Message<'a> {
     /// A leaf's text without escapes and blanks around it; empty for HL7's null.
     pub(super) fn text(&self, span: Span) -> String {
         let raw = self.raw(span).trim_ascii();
+        work::done(1 + raw.len());
         match raw {
             NULL => String::new(),
             _ => self.decode(raw),
@@ -243,57 +226,43 @@ impl<'a> Message<'a> {
         let text: String = text.chars().filter(kept).collect();
         text.trim().to_owned()
     }
+}
 
-    /// The path to a position.
-    pub(super) fn path(&self, at: u32) -> String {
-        let spans = |segment: &Segment<'_, 'a>| self.span(segment.raw(), Level::Field);
-        let holds = |segment: &Segment<'_, 'a>| {
-            let span = spans(segment);
-            span.start <= at && at <= span.end
-        };
-        let Some(segment) = self.segments().find(holds) else {
-            return String::new();
-        };
-        let before = self
-            .segments()
-            .take_while(|other| spans(other).start < spans(&segment).start)
-            .filter(|other| other.id() == segment.id())
-            .count();
-        let mut found = String::from_utf8_lossy(segment.id()).into_owned();
-        if before > 0 {
-            found.push_str(&format!("[{}]", before + 1));
-        }
-        self.inside(segment, at, &mut found);
-        found
-    }
+/// Values beside each other, one after the other.
+pub(super) struct Parts<'a> {
+    message: &'a [u8],
+    /// What is still to be split.
+    rest: Option<&'a [u8]>,
+    /// None where they are one.
+    delimiter: Option<u8>,
+    level: Level,
+}
 
-    fn inside(&self, segment: Segment<'_, 'a>, at: u32, found: &mut String) {
-        for field in 1..=segment.last_field() {
-            let all = self.repetitions(segment, field);
-            for (repetition, span) in all.iter().enumerate() {
-                if !(span.start <= at && at <= span.end) {
-                    continue;
-                }
-                found.push_str(&format!("-{field}"));
-                if all.len() > 1 {
-                    found.push_str(&format!("[{}]", repetition + 1));
-                }
-                let mut span = *span;
-                for _ in 0..2 {
-                    let parts = self.parts(span);
-                    let inner = parts
-                        .iter()
-                        .enumerate()
-                        .find(|(_, part)| part.start <= at && at <= part.end);
-                    let Some((number, part)) = inner else { return };
-                    if parts.len() > 1 || span.level == Level::Component && number > 0 {
-                        found.push_str(&format!(".{}", number + 1));
-                    }
-                    span = *part;
-                }
-                return;
+impl Iterator for Parts<'_> {
+    type Item = Span;
+
+    fn next(&mut self) -> Option<Span> {
+        let rest = self.rest.take()?;
+        let end = self.delimiter.and_then(|byte| memchr::memchr(byte, rest));
+        let part = match end {
+            None => rest,
+            Some(end) => {
+                self.rest = rest.get(end + 1..);
+                &rest[..end]
             }
-        }
+        };
+        work::done(1 + part.len());
+        Some(span_of(self.message, part, self.level))
+    }
+}
+
+fn span_of(message: &[u8], part: &[u8], level: Level) -> Span {
+    // Both are parts of one buffer, so that this is where the part begins.
+    let start = part.as_ptr() as usize - message.as_ptr() as usize;
+    Span {
+        start: start as u32,
+        end: (start + part.len()) as u32,
+        level,
     }
 }
 
@@ -335,7 +304,6 @@ mod tests {
             let get = |place: &str| -> Vec<String> {
                 message
                     .at(pid, Place::in_segment(place).unwrap())
-                    .into_iter()
                     .map(|span| message.text(message.leaf(span)))
                     .collect()
             };
@@ -350,25 +318,10 @@ mod tests {
     #[test]
     fn commands_become_line_breaks_and_empty_is_empty() {
         with(MESSAGE, |message| {
-            let note = message.at(message.segment(2), Place::in_segment("NTE-3").unwrap());
-            assert_eq!(message.text(note[0]), "a\nb&c d");
-            let empty = message.at(message.segment(3), Place::in_segment("NTE-3").unwrap());
-            assert!(!message.valued(empty[0]));
-        });
-    }
-
-    #[test]
-    fn a_position_has_its_path() {
-        with(MESSAGE, |message| {
-            for (word, path) in [
-                ("1.2", "PID-3[1].4.2"),
-                ("22", "PID-3[2]"),
-                ("DOE", "PID-5.1"),
-                ("^&\r", "NTE[2]-3.1"),
-            ] {
-                let at = MESSAGE.find(word).unwrap() as u32;
-                assert_eq!(message.path(at), path, "{word}");
-            }
+            let text = Place::in_segment("NTE-3").unwrap();
+            let first = |segment| message.at(message.segment(segment), text).next();
+            assert_eq!(message.text(first(2).unwrap()), "a\nb&c d");
+            assert!(!message.valued(first(3).unwrap()));
         });
     }
 }

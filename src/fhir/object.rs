@@ -1,14 +1,21 @@
 //! Elements in objects: putting them in, asking for them, and FHIR's rules for some kinds of object.
 
 use super::date;
+use super::lists::Lists;
 use super::program::{Program, Row, Target};
 use super::raw::Finish;
 use super::types::V2_TABLE;
+use super::work;
 use serde_json::{Map, Value, json};
 
 /// Puts a value where a target says. False where something else is there: the first stays, and adds what it lacks from an
-/// object that comes second.
-pub(super) fn insert(out: &mut Map<String, Value>, target: &Target, value: Value) -> bool {
+/// object that comes second. `lists` is what is known of the object's long lists.
+pub(super) fn insert(
+    out: &mut Map<String, Value>,
+    lists: &mut Lists,
+    target: &Target,
+    value: Value,
+) -> bool {
     let Some((last, way)) = target.steps.split_last() else {
         return false;
     };
@@ -28,10 +35,7 @@ pub(super) fn insert(out: &mut Map<String, Value>, target: &Target, value: Value
             .or_insert_with(|| Value::Array(Vec::new()));
         return match list {
             Value::Array(items) => {
-                // The same twice says nothing more.
-                if !items.contains(&value) {
-                    items.push(value);
-                }
+                lists.add(&target.steps, items, value);
                 true
             }
             _ => false,
@@ -65,28 +69,46 @@ pub(super) fn get<'o>(object: &'o Map<String, Value>, steps: &[String]) -> Optio
 }
 
 /// Adds what a second object says of the same thing: lists are joined, the first value stays, and what is not kept is returned.
-pub(super) fn join(own: &mut Map<String, Value>, other: Map<String, Value>) -> Vec<Value> {
+pub(super) fn join(
+    own: &mut Map<String, Value>,
+    lists: &mut Lists,
+    other: Map<String, Value>,
+) -> Vec<Value> {
     let mut dropped = Vec::new();
+    join_at(&mut Vec::new(), own, lists, other, &mut dropped);
+    dropped
+}
+
+/// The same of the objects at the end of these steps.
+fn join_at(
+    steps: &mut Vec<String>,
+    own: &mut Map<String, Value>,
+    lists: &mut Lists,
+    other: Map<String, Value>,
+    dropped: &mut Vec<Value>,
+) {
     for (name, value) in other {
+        work::done(1);
         match (own.get_mut(&name), value) {
             (None, value) => {
                 own.insert(name, value);
             }
             (Some(Value::Array(own)), Value::Array(items)) => {
+                steps.push(name);
                 for item in items {
-                    if !own.contains(&item) {
-                        own.push(item);
-                    }
+                    lists.add(steps, own, item);
                 }
+                steps.pop();
             }
             (Some(Value::Object(own)), Value::Object(inner)) if !is_reference(own) => {
-                dropped.append(&mut join(own, inner));
+                steps.push(name);
+                join_at(steps, own, lists, inner, dropped);
+                steps.pop();
             }
             (Some(own), value) if *own == value => {}
             (Some(_), value) => dropped.push(value),
         }
     }
-    dropped
 }
 
 fn is_reference(object: &Map<String, Value>) -> bool {
@@ -95,6 +117,7 @@ fn is_reference(object: &Map<String, Value>) -> bool {
 
 /// Takes out what refers to one of these resources, and what is empty then. False where nothing of it is left.
 pub(super) fn forget(value: &mut Value, gone: &impl Fn(&str) -> bool) -> bool {
+    work::done(1);
     match value {
         Value::Array(items) => {
             items.retain_mut(|item| forget(item, gone));
@@ -293,16 +316,17 @@ mod tests {
     #[test]
     fn the_first_value_stays() {
         let mut out = Map::new();
-        assert!(insert(&mut out, &target("period.start"), json!("a")));
-        assert!(!insert(&mut out, &target("period.start"), json!("b")));
-        assert!(insert(&mut out, &target("name[]"), json!({"text": "x"})));
-        assert!(insert(&mut out, &target("name[]"), json!({"text": "x"})));
-        assert!(insert(
-            &mut out,
-            &target("period"),
-            json!({"start": "c", "end": "d"})
-        ));
-        assert!(!insert(&mut out, &target("name.text"), json!("x")));
+        for (at, value, done) in [
+            ("period.start", json!("a"), true),
+            ("period.start", json!("b"), false),
+            ("name[]", json!({"text": "x"}), true),
+            ("name[]", json!({"text": "x"}), true),
+            ("period", json!({"start": "c", "end": "d"}), true),
+            ("name.text", json!("x"), false),
+        ] {
+            let lists = &mut Lists::default();
+            assert_eq!(insert(&mut out, lists, &target(at), value), done, "{at}");
+        }
         assert_eq!(
             Value::Object(out),
             json!({"period": {"start": "a", "end": "d"}, "name": [{"text": "x"}]})

@@ -1,7 +1,7 @@
 //! Places as rows name them, compiled: `PID-3.4.2` in a segment map, `XPN.1.2` or `.1.2` in a value.
 
 /// A place. 0 is "the whole" at each level but the field of [`Place::Segment`], where it is the segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Place {
     /// In the nearest segment of that ID.
     Segment {

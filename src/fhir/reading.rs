@@ -4,20 +4,29 @@ use super::condition::Condition;
 use super::engine::{Engine, Here};
 use super::message::Span;
 use super::place::Place;
+use super::work;
 
-impl Engine<'_, '_, '_> {
-    /// The values at a place.
-    pub(super) fn at(&self, place: Place, here: Here) -> Vec<Span> {
-        match place {
+impl<'m, 'a> Engine<'_, 'm, 'a> {
+    /// The values at a place, found one by one.
+    pub(super) fn at(&self, place: Place, here: Here) -> impl Iterator<Item = Span> + use<'m, 'a> {
+        let message = self.message;
+        let (inside, segment) = match place {
             Place::Value { part, of_part } => {
                 let value = here.value;
-                let span = value.and_then(|span| self.message.down(span, part, of_part));
-                span.into_iter().collect()
+                let inside = value.and_then(|span| message.down(span, part, of_part));
+                (inside, None)
             }
-            Place::Segment { id, .. } => match self.nearest(id, here) {
-                Some(number) => self.message.at(self.message.segment(number), place),
-                None => Vec::new(),
-            },
+            Place::Segment { .. } => (None, self.segment_of(place, here)),
+        };
+        let of_segment = segment.map(|number| message.at(message.segment(number), place));
+        inside.into_iter().chain(of_segment.into_iter().flatten())
+    }
+
+    /// The segment that a place is in; none for one in the value at hand.
+    pub(super) fn segment_of(&self, place: Place, here: Here) -> Option<usize> {
+        match place {
+            Place::Segment { id, .. } => self.nearest(id, here),
+            Place::Value { .. } => None,
         }
     }
 
@@ -28,6 +37,7 @@ impl Engine<'_, '_, '_> {
         let mut scope = Some(here.scope);
         while let Some(number) = scope {
             let around = self.scopes.get(number)?;
+            work::done(1 + around.segments.len());
             // Two are there where a map has a place for each: RXR of what was asked for, then of what is given, which counts.
             let found = around.segments.iter().rfind(|(_, own)| *own == id);
             if let Some((segment, _)) = found {
@@ -42,6 +52,7 @@ impl Engine<'_, '_, '_> {
     pub(super) fn named(&self, label: &str, scope: usize) -> Option<usize> {
         let mut scope = Some(scope);
         while let Some(around) = scope {
+            work::done(1);
             if let Some(number) = self.names.get(&(around, label)) {
                 return Some(*number);
             }
@@ -53,19 +64,19 @@ impl Engine<'_, '_, '_> {
     /// Whether a condition holds.
     pub(super) fn holds(&self, condition: &Condition, here: Here) -> bool {
         let valued = |place: &Place| {
-            let spans = self.at(*place, here).into_iter();
-            spans.filter(|span| self.message.valued(*span)).count()
+            let spans = self.at(*place, here);
+            spans.filter(|span| self.message.valued(*span))
         };
         let text = |place: &Place| {
-            let first = self.at(*place, here).into_iter().next()?;
+            let first = self.at(*place, here).next()?;
             Some(self.message.text(self.message.leaf(first)))
         };
         match condition {
             Condition::And(all) => all.iter().all(|one| self.holds(one, here)),
             Condition::Or(all) => all.iter().any(|one| self.holds(one, here)),
             Condition::Not(inner) => !self.holds(inner, here),
-            Condition::Valued(place) => valued(place) > 0,
-            Condition::Repeats(place) => valued(place) > 1,
+            Condition::Valued(place) => valued(place).next().is_some(),
+            Condition::Repeats(place) => valued(place).nth(1).is_some(),
             Condition::Longer(place, length) => {
                 text(place).is_some_and(|text| text.chars().count() > *length)
             }

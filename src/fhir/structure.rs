@@ -6,6 +6,7 @@
 
 use super::message::Message;
 use super::program::{Group, Member, Program, Use};
+use super::work;
 
 /// A group of a message that is there, or a repeating segment, which is a group of its own.
 #[derive(Debug)]
@@ -134,10 +135,12 @@ impl<'p> Grouping<'p> {
 
     fn has(&self, scope: usize, id: [u8; 3]) -> bool {
         let segments = &self.scopes[scope].segments;
+        work::done(segments.len());
         segments.iter().any(|(_, own)| *own == id)
     }
 
     fn takes(&self, member: &Member, id: [u8; 3]) -> bool {
+        work::done(1);
         match member {
             Member::Segment { id: own, .. } => *own == id,
             Member::Group(group) => self

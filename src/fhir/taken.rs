@@ -6,6 +6,7 @@
 
 use super::message::Span;
 use super::primitive::Refused;
+use super::work;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 use twox_hash::XxHash3_128;
@@ -25,12 +26,9 @@ impl Taken {
         Self { span, what: None }
     }
 
-    /// Became this.
-    pub(super) fn became(span: Span, value: &Value) -> Self {
-        Self {
-            span,
-            what: hash(value),
-        }
+    /// Became what has this hash.
+    pub(super) fn became(span: Span, what: Option<u128>) -> Self {
+        Self { span, what }
     }
 
     /// Whether it has not been given back.
@@ -45,7 +43,8 @@ impl Taken {
     }
 }
 
-fn hash(value: &Value) -> Option<u128> {
+/// By which a value is found again; of texts and numbers only.
+pub(super) fn hash(value: &Value) -> Option<u128> {
     match value {
         Value::String(text) => Some(XxHash3_128::oneshot(text.as_bytes())),
         Value::Number(number) => Some(XxHash3_128::oneshot(number.to_string().as_bytes())),
@@ -54,6 +53,7 @@ fn hash(value: &Value) -> Option<u128> {
 }
 
 fn collect(value: &Value, found: &mut HashSet<u128>) {
+    work::done(1);
     match value {
         Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
         Value::Object(members) => members.values().for_each(|member| collect(member, found)),

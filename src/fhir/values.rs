@@ -7,7 +7,8 @@ use super::place::Place;
 use super::primitive::{Primitive, Refused};
 use super::program::{Block, Conversion, Piece, Row, VALUE};
 use super::raw::Finish;
-use super::taken::Taken;
+use super::taken::{self, Taken};
+use super::work;
 use serde_json::{Map, Value, json};
 
 impl<'p> Engine<'p, '_, '_> {
@@ -25,7 +26,7 @@ impl<'p> Engine<'p, '_, '_> {
             match piece {
                 Piece::Literal(literal) => text.push_str(literal),
                 Piece::Place(place) => {
-                    let first = self.at(*place, here).into_iter().next();
+                    let first = self.at(*place, here).next();
                     let leaf = first.map(|span| self.message.leaf(span));
                     let Some(leaf) = leaf.filter(|leaf| self.message.valued(*leaf)) else {
                         return false;
@@ -139,7 +140,7 @@ impl<'p> Engine<'p, '_, '_> {
                     self.look_up(vocabulary, span, block, &mut made);
                 }
                 let done = match made.remove(VALUE) {
-                    Some(single) => insert(out, &row.to, single),
+                    Some(single) => insert(out, &mut self.lists, &row.to, single),
                     None => self.put(row, made, out),
                 };
                 if !done {
@@ -173,18 +174,19 @@ impl<'p> Engine<'p, '_, '_> {
         leaves: &[Span],
         out: &mut Map<String, Value>,
     ) -> bool {
+        work::done(leaves.len());
         let made = made.and_then(|value| {
-            let taken = leaves.iter().map(|leaf| Taken::became(*leaf, &value));
-            let taken: Vec<Taken> = taken.collect();
-            match insert(out, &row.to, value) {
-                true => Ok(taken),
+            let what = taken::hash(&value);
+            match insert(out, &mut self.lists, &row.to, value) {
+                true => Ok(what),
                 false => Err(Refused::Taken),
             }
         });
         let why = match made {
             Err(why) => why,
-            Ok(taken) => {
+            Ok(what) => {
                 self.taken += 1;
+                let taken = leaves.iter().map(|leaf| Taken::became(*leaf, what));
                 self.used.extend(taken);
                 let element = self.trace.as_ref().map(|_| self.element());
                 if let (Some(trace), Some(element)) = (&mut self.trace, element) {
@@ -229,7 +231,7 @@ impl<'p> Engine<'p, '_, '_> {
             coding.insert("system".into(), json!(system));
         }
         let standard = json!(coded.code);
-        self.used.push(Taken::became(code, &standard));
+        self.used.push(Taken::became(code, taken::hash(&standard)));
         coding.insert("code".into(), standard);
         if let Some(display) = &coded.display {
             coding.insert("display".into(), json!(display));

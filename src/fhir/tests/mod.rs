@@ -20,6 +20,7 @@ mod pharmacy;
 mod problems;
 mod results;
 mod specimens;
+mod work;
 
 fn mapper() -> &'static Mapper {
     static MAPPER: OnceLock<Mapper> = OnceLock::new();

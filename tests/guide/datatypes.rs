@@ -520,7 +520,7 @@ fn state(row: &Row) -> (State, Option<String>) {
         return (State::Done, Some(wrong));
     }
     let (tried, passed) = match &said.how {
-        How::Nowhere => return (State::Differs(said.why.clone()), None),
+        How::Nowhere => return (State::Nowhere(said.why.clone()), None),
         How::Prose => return (State::Prose, None),
         How::Always => (tried(row, &row.to, Strict::Always), State::Done),
         How::Spelt(to, constant) => {
@@ -535,7 +535,7 @@ fn state(row: &Row) -> (State, Option<String>) {
             row.value = constant.clone().unwrap_or("…".to_owned());
             (
                 tried(&row, to, Strict::Other),
-                State::Differs(said.why.clone()),
+                State::Elsewhere(said.why.clone()),
             )
         }
     };

@@ -420,7 +420,7 @@ pub fn states() -> &'static [(State, Option<String>)] {
             match (own, said(row)) {
                 (Ok(()), None) => (State::Done, None),
                 (Err(why), None) => (State::Not(why), None),
-                (Err(_), Some(said)) => (State::Differs(said.why.clone()), None),
+                (Err(_), Some(said)) => (State::Nowhere(said.why.clone()), None),
                 (Ok(()), Some(_)) => (
                     State::Done,
                     Some(format!(

@@ -15,18 +15,20 @@ HL7's guide maps HL7 v2 to FHIR R4 in tables. Its rows, without its sentences, a
 which the row's condition holds, and one in which it does not, and looks for the row's element in the bundle. This page is what it finds (`make docs`).
 
 - **done**: the element is made of the value, and only where the condition holds.
-- **differs**: another element has the value, or none, for the reason below.
+- **elsewhere**: another element has the value, for the reason below; that one is looked for.
+- **left out**: no element has it, for the reason below.
 - **not**: not implemented.
 - **prose**: the guide says when the row applies in a sentence only, which no message can be asked.
 
-The share is of the rows that are not prose only.
+The share is of the rows that are not prose only: those that are done or elsewhere.
 ";
 
 /// Rows that are counted together.
 #[derive(Default, Clone, Copy)]
 pub struct Count {
     done: usize,
-    differs: usize,
+    elsewhere: usize,
+    nowhere: usize,
     not: usize,
     prose: usize,
 }
@@ -35,21 +37,22 @@ impl Count {
     pub fn add(&mut self, state: &State) {
         match state {
             State::Done => self.done += 1,
-            State::Differs(_) => self.differs += 1,
+            State::Elsewhere(_) => self.elsewhere += 1,
+            State::Nowhere(_) => self.nowhere += 1,
             State::Not(_) => self.not += 1,
             State::Prose => self.prose += 1,
         }
     }
 
     fn cells(&self) -> String {
-        let all = self.done + self.differs + self.not;
-        let share = match all {
+        let there = self.done + self.elsewhere;
+        let share = match there + self.nowhere + self.not {
             0 => "–".to_owned(),
-            all => format!("{:.1} %", 100.0 * self.done as f64 / all as f64),
+            all => format!("{:.1} %", 100.0 * there as f64 / all as f64),
         };
         format!(
-            "{} | {} | {} | {} | {share}",
-            self.done, self.differs, self.not, self.prose
+            "{} | {} | {} | {} | {} | {share}",
+            self.done, self.elsewhere, self.nowhere, self.not, self.prose
         )
     }
 }
@@ -68,34 +71,35 @@ pub fn section(page: &mut String, title: &str, what: &str, rows: &[Told]) {
         counts.entry(&row.group).or_default().add(&row.state);
         total.add(&row.state);
     }
-    writeln!(page, "\n## {title}\n\n| {what} | done | differs | not | prose | share done |\n| --- | --- | --- | --- | --- | --- |").unwrap();
+    writeln!(page, "\n## {title}\n\n| {what} | done | elsewhere | left out | not | prose | share |\n| --- | --- | --- | --- | --- | --- | --- |").unwrap();
     for (group, count) in &counts {
         writeln!(page, "| {group} | {} |", count.cells()).unwrap();
     }
     writeln!(page, "| **all** | {} |", total.cells()).unwrap();
-    for (title, reason) in [("Differs", true), ("Not", false)] {
-        let told: Vec<(String, &str)> = rows
+    let told = |title: &str, page: &mut String, why: fn(&State) -> Option<&str>| {
+        let mut told = rows
             .iter()
-            .filter_map(|row| match (&row.state, reason) {
-                (State::Differs(why), true) => Some((row.name.clone(), why.as_str())),
-                (State::Not(_), false) => Some((row.name.clone(), "")),
-                _ => None,
-            })
-            .collect();
-        if told.is_empty() {
-            continue;
+            .filter_map(|row| Some((&row.name, why(&row.state)?)));
+        let Some(first) = told.next() else {
+            return;
+        };
+        writeln!(page, "\n### {title}\n\n| row | why |\n| --- | --- |").unwrap();
+        for (name, why) in std::iter::once(first).chain(told) {
+            writeln!(page, "| {name} | {why} |").unwrap();
         }
-        match reason {
-            true => writeln!(page, "\n### {title}\n\n| row | why |\n| --- | --- |").unwrap(),
-            false => writeln!(page, "\n### {title}\n\n| row |\n| --- |").unwrap(),
-        }
-        for (name, why) in told {
-            match reason {
-                true => writeln!(page, "| {name} | {why} |").unwrap(),
-                false => writeln!(page, "| {name} |").unwrap(),
-            }
-        }
-    }
+    };
+    told("Elsewhere", page, |state| match state {
+        State::Elsewhere(why) => Some(why),
+        _ => None,
+    });
+    told("Left out", page, |state| match state {
+        State::Nowhere(why) => Some(why),
+        _ => None,
+    });
+    told("Not", page, |state| match state {
+        State::Not(why) => Some(why),
+        _ => None,
+    });
 }
 
 fn page() -> String {

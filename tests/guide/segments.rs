@@ -30,7 +30,10 @@ pub struct Row {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     Done,
-    Differs(String),
+    /// Another element has the value.
+    Elsewhere(String),
+    /// None has.
+    Nowhere(String),
     Not(String),
     Prose,
 }
@@ -701,7 +704,7 @@ pub fn state(row: &Row) -> (State, Option<String>) {
     }
     let why = said.why.clone();
     match &said.how {
-        How::Nowhere => (State::Differs(why), None),
+        How::Nowhere => (State::Nowhere(why), None),
         How::Prose => (State::Prose, None),
         How::Always => match tried(row, &Way::parse(&target(&row.map), &row.to), Strict::Always) {
             Ok(()) => (State::Done, None),
@@ -727,7 +730,7 @@ pub fn state(row: &Row) -> (State, Option<String>) {
             };
             match (tried(&row, &way, strict), &said.how) {
                 (Ok(()), How::Spelt(..)) => (State::Done, None),
-                (Ok(()), _) => (State::Differs(why), None),
+                (Ok(()), _) => (State::Elsewhere(why), None),
                 (Err(wrong), _) => (
                     State::Not(wrong.clone()),
                     Some(format!("{name}: our own element {wrong}")),

@@ -21,13 +21,38 @@ pub struct Row {
     pub prose: bool,
 }
 
-/// What is said of a row: structure, place, map or target, reference, and why.
+/// What is said of a row: structure, place, map or target, reference, how, and why.
 struct Differs {
     structure: String,
     place: String,
     map: String,
     reference: String,
+    how: How,
     why: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum How {
+    /// Another element is made of the segment, or has the reference (`Encounter.location`, `Provenance.target=MessageHeader`).
+    At(String),
+    /// It is made where the condition does not hold as well.
+    Always,
+    /// There is none.
+    Nowhere,
+    /// When there is one, or what it is, the guide says in a sentence only, or not at all.
+    Prose,
+}
+
+impl How {
+    fn parse(text: &str) -> Self {
+        match text.split_once(' ') {
+            Some(("at", element)) => Self::At(element.to_owned()),
+            None if text == "always" => Self::Always,
+            None if text == "nowhere" => Self::Nowhere,
+            None if text == "prose" => Self::Prose,
+            _ => panic!("{text} is no way to differ"),
+        }
+    }
 }
 
 pub fn rows() -> &'static [Row] {
@@ -57,7 +82,7 @@ fn differs() -> &'static [Differs] {
     FOUND.get_or_init(|| {
         table("tests/guide/differs-messages.tsv")
             .map(|cells| {
-                let [structure, place, map, reference, why] = &cells[..] else {
+                let [structure, place, map, reference, how, why] = &cells[..] else {
                     panic!("a row of {} cells: {cells:?}", cells.len())
                 };
                 Differs {
@@ -65,6 +90,7 @@ fn differs() -> &'static [Differs] {
                     place: place.clone(),
                     map: map.clone(),
                     reference: reference.clone(),
+                    how: How::parse(how),
                     why: why.clone(),
                 }
             })
@@ -80,6 +106,8 @@ fn said(row: &Row) -> Option<&'static Differs> {
             && like(&one.reference, &row.reference)
     })
 }
+
+const ALWAYS: &str = "is made as well where the condition does not hold";
 
 /// The segment that a group begins with.
 const FIRST: &[(&str, &str)] = &[
@@ -269,7 +297,7 @@ impl<'r> Trial<'r> {
         let made = convert(&draft.text())
             .ok_or(format!("no map covers {}", event(&self.row.structure)))?;
         if !self.row.reference.is_empty() {
-            return self.refers(&made.bundle);
+            return refers(&self.row.reference, &made.bundle);
         }
         let kind = match self.row.map.is_empty() {
             false => target(&self.row.map),
@@ -342,38 +370,50 @@ impl<'r> Trial<'r> {
                 .is_none_or(|condition| condition.holds(&other))
         };
         match !condition.holds(&other) && of(&other) && !rows().iter().filter(same).any(holds) {
-            true => Err(format!(
-                "a {kind} is made as well where the condition does not hold"
-            )),
+            true => Err(format!("a {kind} {ALWAYS}")),
             false => Ok(()),
         }
     }
 
-    /// Whether the reference of the row is there.
-    fn refers(&self, bundle: &serde_json::Value) -> Result<(), String> {
-        // A slip of the guide's pen.
-        let reference = self.row.reference.replace("Immunzation", "Immunization");
-        let reference = reference.replace(".reference)", ")");
-        let (from, to) = reference.split_once('=').ok_or("no reference")?;
-        let kind = from.split(['[', '.']).next().unwrap_or_default();
-        let rest = from.split_once('.').map_or("", |(_, rest)| rest);
-        let rest = rest.trim_end_matches(".reference").trim_end_matches(".id");
-        let there = Way::parse(kind, rest).walk(bundle);
-        if let Some(constant) = to.strip_prefix('"') {
-            let constant = constant.trim_end_matches('"');
-            return match says(&there, constant) {
-                true => Ok(()),
-                false => Err(format!("is not {constant}")),
-            };
+    /// Whether an element is made of the segment, or refers to what it is said to.
+    fn has(&self, element: &str) -> Result<(), String> {
+        let made = convert(&self.draft(true).text());
+        let made = made.ok_or(format!("no map covers {}", event(&self.row.structure)))?;
+        if element.contains('=') {
+            return refers(element, &made.bundle);
         }
-        let wanted = to.split(['[', '.']).next().unwrap_or_default();
-        match crate::element::referred(&there, bundle)
-            .iter()
-            .any(|kind| kind == wanted)
-        {
+        let of = made.of(&self.segment);
+        match of.iter().any(|own| own.starts_with(element)) {
             true => Ok(()),
-            false => Err(format!("refers to no {wanted}")),
+            false => Err(format!("{element} is not made of {}", self.segment)),
         }
+    }
+}
+
+/// Whether a reference is there: `Observation.subject=Patient`.
+fn refers(reference: &str, bundle: &serde_json::Value) -> Result<(), String> {
+    // A slip of the guide's pen.
+    let reference = reference.replace("Immunzation", "Immunization");
+    let reference = reference.replace(".reference)", ")");
+    let (from, to) = reference.split_once('=').ok_or("no reference")?;
+    let kind = from.split(['[', '.']).next().unwrap_or_default();
+    let rest = from.split_once('.').map_or("", |(_, rest)| rest);
+    let rest = rest.trim_end_matches(".reference").trim_end_matches(".id");
+    let there = Way::parse(kind, rest).walk(bundle);
+    if let Some(constant) = to.strip_prefix('"') {
+        let constant = constant.trim_end_matches('"');
+        return match says(&there, constant) {
+            true => Ok(()),
+            false => Err(format!("is not {constant}")),
+        };
+    }
+    let wanted = to.split(['[', '.']).next().unwrap_or_default();
+    match crate::element::referred(&there, bundle)
+        .iter()
+        .any(|kind| kind == wanted)
+    {
+        true => Ok(()),
+        false => Err(format!("refers to no {wanted}")),
     }
 }
 
@@ -409,6 +449,24 @@ fn event(structure: &str) -> &'static str {
     Box::leak(structure.replace('_', "^").into_boxed_str())
 }
 
+/// What becomes of a row that does not pass, which is said to be so.
+fn otherwise(row: &Row, why: &str, said: &Differs) -> (State, Option<String>) {
+    let there = match &said.how {
+        How::Nowhere => return (State::Nowhere(said.why.clone()), None),
+        How::Prose => return (State::Prose, None),
+        How::Always if why.ends_with(ALWAYS) => Ok(()),
+        How::Always => Err(why.to_owned()),
+        How::At(element) => Trial::of(row).has(element),
+    };
+    match there {
+        Ok(()) => (State::Elsewhere(said.why.clone()), None),
+        Err(wrong) => {
+            let told = format!("{}: our own element: {wrong}", name(row));
+            (State::Not(wrong), Some(told))
+        }
+    }
+}
+
 pub fn states() -> &'static [(State, Option<String>)] {
     static STATES: OnceLock<Vec<(State, Option<String>)>> = OnceLock::new();
     STATES.get_or_init(|| {
@@ -420,7 +478,7 @@ pub fn states() -> &'static [(State, Option<String>)] {
             match (own, said(row)) {
                 (Ok(()), None) => (State::Done, None),
                 (Err(why), None) => (State::Not(why), None),
-                (Err(_), Some(said)) => (State::Nowhere(said.why.clone()), None),
+                (Err(why), Some(said)) => otherwise(row, &why, said),
                 (Ok(()), Some(_)) => (
                     State::Done,
                     Some(format!(

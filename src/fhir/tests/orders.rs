@@ -24,11 +24,17 @@ fn an_order_is_a_service_request() {
         bundle.at(&request["reasonReference"][0])["resourceType"],
         "Condition"
     );
-    let [sent, entry] = bundle.all("Provenance")[..] else {
-        panic!("who sent it, and who entered it")
+    let [sent, made, entry] = bundle.all("Provenance")[..] else {
+        panic!("who sent it, what made a bundle of it, and who entered it")
     };
-    let target = bundle.at(&sent["target"][0]);
-    assert_eq!(target["resourceType"], "MessageHeader");
+    for of_message in [sent, made] {
+        let target = bundle.at(&of_message["target"][0]);
+        assert_eq!(target["resourceType"], "MessageHeader");
+        let source = &of_message["entity"][0];
+        assert_eq!(source["role"], "source");
+        assert_eq!(source["what"]["identifier"]["value"], "1");
+    }
+    assert_eq!(made["agent"][0]["who"]["display"], "mllp-bridge");
     assert_eq!(bundle.at(&entry["target"][0]), request);
     assert_eq!(entry["agent"][0]["type"]["coding"][0]["code"], "enterer");
 }

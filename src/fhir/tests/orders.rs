@@ -32,7 +32,7 @@ fn an_order_is_a_service_request() {
         assert_eq!(target["resourceType"], "MessageHeader");
         let source = &of_message["entity"][0];
         assert_eq!(source["role"], "source");
-        assert_eq!(source["what"]["identifier"]["value"], "1");
+        assert_eq!(source["what"]["identifier"]["value"], "M1");
     }
     assert_eq!(made["agent"][0]["who"]["display"], "mllp-bridge");
     assert_eq!(bundle.at(&entry["target"][0]), request);

@@ -82,12 +82,13 @@ manifests: chart-tools ## Write what is made from the chart: manifests/, its REA
 	UPDATE_DOCS=1 $(CARGO) test --locked --test chart generated::generated_
 
 .PHONY: docs
-docs: ## Write the pages that are made from the code: docs/config.md, its schema, the schemas of mapping files, the full example, docs/interop.md, docs/guide-rows.md, docs/guide-vocabularies.md, a table in tests/fhir
+docs: ## Write the pages that are made from the code: docs/config.md, its schema, the schemas of mapping files, the full example, docs/interop.md, docs/guide-rows.md, docs/guide-vocabularies.md, docs/fhir-shares.md, a table in tests/fhir
 	UPDATE_DOCS=1 $(CARGO) test --locked --test generated_docs
 	UPDATE_DOCS=1 $(CARGO) test --locked --test interop the_page
 	UPDATE_DOCS=1 $(CARGO) test --locked --test fhir the_readme
 	UPDATE_DOCS=1 $(CARGO) test --locked --test guide the_page
 	UPDATE_DOCS=1 $(CARGO) test --locked --test guide_vocabularies the_page
+	UPDATE_DOCS=1 $(CARGO) test --locked --test fhir_maps every_covered
 
 # The bridge is built alone: beside the tests' dependencies tokio would get its test clock, and be slower.
 .PHONY: bench

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 const PID: &str = "PID|1||77^^^H&1.2.276.0.76.3.1.1&ISO||DOE^JANE|||||||||||||A9^^^ACC\n";
 
-fn extension<'v>(of: &'v Value, place: &str) -> &'v Value {
+pub(super) fn extension<'v>(of: &'v Value, place: &str) -> &'v Value {
     let url = format!("urn:hl7-v2:{place}");
     let all = of["extension"].as_array().map_or(&[][..], Vec::as_slice);
     let found = all.iter().find(|one| one["url"] == *url);

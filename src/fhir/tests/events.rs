@@ -42,6 +42,10 @@ fn the_event_decides_what_a_visit_is() {
         ("A26", "in-progress"),
         ("A27", "cancelled"),
         ("A38", "cancelled"),
+        ("A21", "onleave"),
+        ("A22", "in-progress"),
+        ("A52", "in-progress"),
+        ("A53", "onleave"),
         ("A03", "finished"),
     ] {
         let bundle = of(&format!("ADT^{event}"), &visit);
@@ -61,7 +65,9 @@ fn the_event_decides_what_a_visit_is() {
 /// What comes with a cancellation may be no more than a number.
 #[test]
 fn a_cancellation_does_not_touch_the_patient_and_must_say_what_is_cancelled() {
-    for event in ["ADT^A11", "ADT^A13", "ADT^A23", "ADT^A38"] {
+    for event in [
+        "ADT^A11", "ADT^A13", "ADT^A23", "ADT^A38", "ADT^A52", "ADT^A53",
+    ] {
         let visit = format!("{PID}PV1|1|I{}V1^^^H\n", "|".repeat(17));
         assert_eq!(
             of(event, &visit).request("Patient")["method"],
@@ -302,4 +308,70 @@ fn two_patients_who_swap_beds_have_each_their_own_visit() {
         refused("ADT^A17", &half),
         NotCovered::Lacks("encounter".into())
     );
+}
+
+/// What is taken back of a change of doctors (A55, A62) is the visit as it is again.
+#[test]
+fn a_change_of_doctors_is_the_visit_as_it_is() {
+    for event in ["ADT^A54", "ADT^A55", "ADT^A61", "ADT^A62"] {
+        let visit = super::segment(
+            "PV1",
+            &[
+                (2, "I"),
+                (7, "8^NOW^NORA"),
+                (9, "9^CON^CORA"),
+                (19, "V1^^^H"),
+            ],
+        );
+        let bundle = of(event, &format!("{PID}{visit}"));
+        let encounter = bundle.one("Encounter");
+        assert_eq!(encounter["status"], "in-progress", "{event}");
+        let first = bundle.at(&encounter["participant"][0]["individual"]);
+        assert_eq!(first["name"][0]["family"], "NOW", "{event}: {encounter}");
+        assert_eq!(bundle.request("Encounter")["method"], "PUT", "{event}");
+    }
+}
+
+#[test]
+fn an_update_of_allergies_is_of_these_alone() {
+    let segments = format!(
+        "{PID}IAM|1|DA|PEN^Penicillin^L|SV|rash|A\nNTE|1||since childhood\nIAM|2|FA|NUT^Nuts^L|MO||D\n"
+    );
+    let bundle = of("ADT^A60", &segments);
+    let [one, other] = bundle.all("AllergyIntolerance")[..] else {
+        panic!("{}", bundle.0)
+    };
+    assert_eq!(one["code"]["text"], "Penicillin");
+    assert_eq!(one["note"][0]["text"], "since childhood");
+    assert_eq!(bundle.at(&one["patient"])["resourceType"], "Patient");
+    let status = &other["verificationStatus"]["coding"][0]["code"];
+    assert_eq!(*status, "entered-in-error");
+    assert_eq!(other.get("note"), None);
+    assert_eq!(bundle.request("Patient")["method"], "POST");
+    assert!(bundle.all("Encounter").is_empty());
+    // The same allergy as of an update of the patient.
+    let update = of("ADT^A08", &segments);
+    let ids = |bundle: &Bundle| -> Vec<Value> {
+        let all = bundle.all("AllergyIntolerance");
+        all.iter().map(|one| one["id"].clone()).collect()
+    };
+    assert_eq!(ids(&bundle), ids(&update));
+}
+
+/// R30 to R32 come from the bedside, R40 from a device that raises an alarm.
+#[test]
+fn results_of_the_bedside_and_alarms_are_results() {
+    for event in ["ORU^R30", "ORU^R31", "ORU^R32", "ORU^R40"] {
+        let bundle = of(
+            event,
+            &format!(
+                "{PID}PV1|1|I\nORC|NW|||||||20260301\nOBR|1||F1^POC|GLU^Glucose^L\nTQ1|1||||||||S\nOBX|1|NM|GLU^Glucose^L||5.4|mmol/L^^UCUM||N|||F\nNTE|1||by finger\n"
+            ),
+        );
+        let report = bundle.one("DiagnosticReport");
+        let result = bundle.at(&report["result"][0]);
+        assert_eq!(result["valueQuantity"]["value"], 5.4, "{event}");
+        assert_eq!(result["note"][0]["text"], "by finger");
+        assert_eq!(bundle.one("ServiceRequest")["priority"], "stat");
+    }
 }

@@ -404,3 +404,44 @@ fn a_visit_and_an_account_are_the_same_in_the_next_message_whatever_type_their_n
         assert_eq!(of("MUSTER"), of("MEIER"), "{visit} {account}");
     }
 }
+
+/// The first map of a name says what identifies the resource, whichever segment comes first.
+#[test]
+fn all_maps_of_one_resource_say_the_same_of_its_identity() {
+    let program = crate::fhir::compile::compile(crate::fhir::embedded::FILES).unwrap();
+    for message in &program.messages {
+        for (label, makers) in &message.makers {
+            let first = &program.blocks[makers.blocks[0]];
+            for block in makers.blocks.iter().map(|block| &program.blocks[*block]) {
+                assert!(
+                    block.key.is_empty() || block.key == first.key,
+                    "{}: {label}: {} is known by another key than {}",
+                    message.name,
+                    block.name,
+                    first.name
+                );
+            }
+        }
+    }
+}
+
+/// Where both segments are read, an IAM once had the key of an AL1 that was not there: each one took the place of the one before.
+#[test]
+fn two_allergies_of_a_patient_are_two_whichever_segment_tells_of_them() {
+    let id = |event: &str, segment: &str| {
+        let message =
+            format!("MSH|^~\\&|A|B|||20260101101500||{event}|1|P|2.5\nPID|1||77^^^H^MR\n{segment}");
+        let bundle = Bundle::of(&message);
+        bundle.one("AllergyIntolerance")["id"].clone()
+    };
+    let penicillin = id("ADT^A08", "IAM|1|DA|PEN^Penicillin^L\n");
+    assert_ne!(penicillin, id("ADT^A08", "IAM|1|FA|NUT^Nuts^L\n"));
+    for event in ["ADT^A08", "ADT^A60", "ADT^A31", "REF^I12"] {
+        assert_eq!(
+            penicillin,
+            id(event, "IAM|1|DA|PEN^Penicillin^L\n"),
+            "{event}"
+        );
+    }
+    assert_eq!(penicillin, id("ADT^A08", "AL1|1|DA|PEN^Penicillin^L\n"));
+}

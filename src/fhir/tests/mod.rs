@@ -12,6 +12,7 @@ mod beside;
 mod charges;
 mod events;
 mod identity;
+mod kept;
 mod language;
 mod mixtures;
 mod orders;

@@ -128,3 +128,35 @@ fn a_referral_has_who_refers_and_to_whom() {
         "the same referral"
     );
 }
+
+/// PC6 to PC8 are about goals, as PC1 to PC3 are about problems.
+#[test]
+fn a_goal_has_the_problems_that_it_is_for() {
+    let segments = format!(
+        "{PID}GOL|AD|20260301|G1^Better breathing^L|GI1^CL|||20260301|20261231\nNTE|1||by summer\nOBX|1|NM|PEF^Peak flow^L||300|L/min\n\
+        PRB|AD|20260301|J45^Asthma^I10|PB1^CL\nORC|NW|O9^CL\nOBR|1|O9^CL||SPI^Spirometry^L\n"
+    );
+    for (event, status) in [
+        ("PC6", "active"),
+        ("PC7", "active"),
+        ("PC8", "entered-in-error"),
+    ] {
+        let bundle = message(&format!("PGL^{event}^PGL_PC6"), &segments);
+        let goal = bundle.one("Goal");
+        assert_eq!(goal["lifecycleStatus"], status, "{event}");
+        assert_eq!(goal["note"][0]["text"], "by summer");
+        let problem = bundle.at(&goal["addresses"][0]);
+        assert_eq!(problem["code"]["text"], "Asthma");
+        assert_eq!(
+            problem["clinicalStatus"]["coding"][0]["code"], "active",
+            "{event}: the problem stays"
+        );
+        assert_eq!(bundle.one("Observation")["valueQuantity"]["value"], 300);
+        assert_eq!(bundle.one("ServiceRequest")["code"]["text"], "Spirometry");
+        let same = message(
+            "PPR^PC1^PPR_PC1",
+            &segments.replace("GOL|", "PRB|AD||X|PB9^CL\nGOL|"),
+        );
+        assert_eq!(same.one("Goal")["id"], goal["id"], "{event}");
+    }
+}

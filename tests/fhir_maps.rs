@@ -183,12 +183,18 @@ impl Share {
 
     /// The fields that are lost most often.
     fn most(&self) -> String {
-        let mut fields = BTreeMap::<&str, usize>::new();
+        let mut fields = BTreeMap::<String, usize>::new();
         for (place, count) in &self.places {
-            let field = place.split(['.', '[']).next().unwrap_or_default();
-            *fields.entry(field).or_default() += count;
+            // `OBX[2]-5[1].1` without the numbers of what repeats.
+            let plain = place.split('[').enumerate().map(|(at, part)| match at {
+                0 => part,
+                _ => part.split_once(']').map_or("", |(_, rest)| rest),
+            });
+            let plain: String = plain.collect();
+            let field = plain.split('.').next().unwrap_or_default();
+            *fields.entry(field.to_owned()).or_default() += count;
         }
-        let mut fields: Vec<(&str, usize)> = fields.into_iter().collect();
+        let mut fields: Vec<(String, usize)> = fields.into_iter().collect();
         fields.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let first = fields.iter().take(5);
         let named = first.map(|(field, count)| format!("{field} ({count})"));

@@ -39,6 +39,35 @@ fn an_order_is_a_service_request() {
     assert_eq!(entry["agent"][0]["type"]["coding"][0]["code"], "enterer");
 }
 
+/// OBR-13: a corrected order has the same Observation, and a place of another name with the same universal ID is another one.
+#[test]
+fn what_is_worth_knowing_is_an_observation_of_the_order() {
+    let order = |ward: &str, info: &str| {
+        message(
+            "OML^O21",
+            &format!(
+                "PID|1||77^^^H\nPV1|1|I|{ward}&1.2.3.4.5&ISO\nORC|NW|P1^PLAC\nOBR|1|P1^PLAC||4^Glucose^L|||||||||{info}\n"
+            ),
+        )
+    };
+    let (first, second) = (order("WARD", "fever"), order("OTHER", "no fever"));
+    let info = first.one("Observation");
+    assert_eq!(info["code"]["coding"][0]["code"], "55752-0");
+    assert_eq!(info["valueCodeableConcept"]["coding"][0]["code"], "fever");
+    let supports = &first.one("ServiceRequest")["supportingInfo"][0];
+    assert_eq!(first.at(supports), info);
+    assert_eq!(
+        first.request("Observation")["url"],
+        second.request("Observation")["url"]
+    );
+    let asked = |bundle: &Bundle| bundle.request("Location").clone();
+    assert_ne!(asked(&first), json!(null));
+    for bundle in [&first, &second] {
+        let query = asked(bundle)["ifNoneExist"].clone();
+        assert_eq!(query, json!(null), "the hospital's ID is no ward's");
+    }
+}
+
 #[test]
 fn an_order_without_a_patient_still_has_a_subject() {
     let bundle = message("ORM^O01", "ORC|NW|P1\nOBR|1|P1||4\n");

@@ -60,7 +60,7 @@ pub(super) fn write(
         let entry = entry.same_as.map_or(entry, |first| &entries[first]);
         Some(format!("urn:uuid:{}", entry.id))
     };
-    let mut out = Vec::with_capacity(512 + resources.len() * 512);
+    let mut out = Vec::with_capacity(512 + resources.len() * 1024);
     out.extend_from_slice(b"{\"resourceType\":\"Bundle\",\"identifier\":{\"system\":");
     write_text(&mut out, &urn("control-id", about.sender));
     out.extend_from_slice(b",\"value\":");

@@ -82,7 +82,7 @@ pub(super) struct Engine<'p, 'm, 'a> {
     pub(super) refused: Vec<(u32, Refused)>,
     pub(super) trace: Option<Vec<Trace>>,
     /// The resources that segment maps have made, by group and name.
-    pub(super) names: HashMap<(usize, &'p str), usize>,
+    pub(super) names: HashMap<(usize, &'p str), usize, RandomState>,
     /// The resources that data type maps have made, by [`Resource::mention`].
     mentions: HashMap<u64, Vec<usize>, RandomState>,
     /// The best identifier at a place of a segment.
@@ -126,7 +126,7 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
             used: Vec::new(),
             refused: Vec::new(),
             trace: explain.then(Vec::new),
-            names: HashMap::new(),
+            names: HashMap::default(),
             mentions: HashMap::default(),
             chosen: HashMap::default(),
             taken: 0,

@@ -4,12 +4,13 @@ use super::engine::{Engine, Resource};
 use super::program::Link;
 use super::structure::Scope;
 use super::work;
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 
 /// The resources of a message by name and group, once all are made.
 pub(super) struct Groups<'p> {
     /// By name, in the order of the message.
-    named: HashMap<&'p str, Named>,
+    named: HashMap<&'p str, Named, RandomState>,
     /// For each group its place when all are walked from the outermost inwards, and that behind the last one in it.
     walked: Vec<(usize, usize)>,
 }
@@ -28,7 +29,7 @@ impl<'p> Groups<'p> {
     /// Of these resources.
     pub(super) fn of(scopes: &[Scope], resources: &[Resource<'p>]) -> Self {
         let walked = walk(scopes);
-        let mut named: HashMap<&str, Named> = HashMap::new();
+        let mut named: HashMap<&str, Named, RandomState> = HashMap::default();
         for (number, resource) in resources.iter().enumerate() {
             if let Some(label) = resource.label {
                 let place = walked.get(resource.here.scope).map_or(0, |range| range.0);

@@ -7,6 +7,7 @@
 use super::message::Span;
 use super::primitive::Refused;
 use super::work;
+use foldhash::fast::RandomState;
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 use twox_hash::XxHash3_128;
@@ -52,7 +53,7 @@ pub(super) fn hash(value: &Value) -> Option<u128> {
     }
 }
 
-fn collect(value: &Value, found: &mut HashSet<u128>) {
+fn collect(value: &Value, found: &mut HashSet<u128, RandomState>) {
     work::done(1);
     match value {
         Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
@@ -66,7 +67,7 @@ pub(super) fn give_back_what_is_nowhere<'c>(
     used: &mut [Taken],
     resources: impl Iterator<Item = &'c Map<String, Value>>,
 ) -> Vec<(u32, Refused)> {
-    let mut there = HashSet::with_capacity(used.len());
+    let mut there = HashSet::with_capacity_and_hasher(used.len(), RandomState::default());
     for value in resources.flat_map(Map::values) {
         collect(value, &mut there);
     }

@@ -222,4 +222,13 @@ fn a_document_is_read_however_its_encoding_is_spelled() {
         let attachment = &observation["extension"][0]["valueAttachment"];
         assert_eq!(attachment["data"], "aGk=", "{encoding}: {attachment}");
     }
+    // att-1: data has a type, be it the one of which nothing is known.
+    for (kind, becomes) in [
+        ("^TEXT^", "application/octet-stream"),
+        ("^AP^PDF", "application/pdf"),
+    ] {
+        let observation = observation(&format!("ED|X||{kind}^Base64^aGk="));
+        let attachment = &observation["extension"][0]["valueAttachment"];
+        assert_eq!(attachment["contentType"], becomes, "{kind}: {attachment}");
+    }
 }

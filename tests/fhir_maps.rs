@@ -51,6 +51,8 @@ const REQUIRED: &[(&str, &[&str])] = &[
     ("MessageHeader", &["event*", "source"]),
     ("Observation", &["status", "code"]),
     ("Organization", &[]),
+    // A change of what is there.
+    ("Parameters", &["parameter"]),
     ("Patient", &[]),
     ("Practitioner", &[]),
     ("PractitionerRole", &[]),
@@ -78,8 +80,13 @@ fn faults(bundle: &Value) -> Vec<String> {
             faults.push(format!("{} is there twice", entry["fullUrl"]));
         }
         let request = &entry["request"];
-        if request["method"] == "PUT" && !requests.insert(request["url"].to_string()) {
+        let writes = request["method"] == "PUT" || request["method"] == "PATCH";
+        if writes && !requests.insert(request["url"].to_string()) {
             faults.push(format!("{} is written twice", request["url"]));
+        }
+        // What is only changed is referred to by what it is asked for.
+        if request["method"] == "PATCH" {
+            urls.insert(request["url"].as_str().unwrap_or_default());
         }
     }
     empty(bundle, "Bundle", &mut faults);
@@ -335,7 +342,12 @@ fn judged(message: &str) -> Option<String> {
             (pids.count() < 2).then(|| "one patient, and several are said".into())
         }
         // Such structures are of what they change.
-        Err(NotCovered::Lacks(_) | NotCovered::Same(_)) => None,
+        Err(
+            NotCovered::Lacks(_)
+            | NotCovered::Same(_)
+            | NotCovered::Nobodys(_)
+            | NotCovered::Refused(..),
+        ) => None,
         Err(NotCovered::Event(event)) => Some(format!("{event} is covered")),
     }
 }

@@ -146,7 +146,14 @@ pub(super) fn not_covered(why: &NotCovered) -> Outcome {
             location: match why {
                 NotCovered::Event(_) => "MSH-9".parse().ok(),
                 NotCovered::Patients => "PID[2]".parse().ok(),
-                NotCovered::Lacks(_) | NotCovered::Same(_) => None,
+                NotCovered::Nobodys(at) | NotCovered::Refused(at, _) => at.parse().ok(),
+                NotCovered::Lacks(what) => match what.as_str() {
+                    "patient" => "PID-3".parse().ok(),
+                    "encounter" => "PV1-19".parse().ok(),
+                    "prior" => "MRG-1".parse().ok(),
+                    _ => None,
+                },
+                NotCovered::Same(_) => None,
             },
             condition: 200,
             text: why.to_string(),

@@ -32,6 +32,14 @@ const UNAVAILABLE: config::Answer = config::Answer {
     condition: 207,
 };
 
+/// Of what a cancellation takes back: the key is unknown.
+const NOT_THERE: config::Answer = config::Answer {
+    verdict: Verdict::Error,
+    condition: 204,
+};
+/// As the bundle has it where something must be there.
+const PATCH: &[u8] = b"\"request\":{\"method\":\"PATCH\"";
+
 /// What is asked, and of whom.
 #[derive(Clone, Copy)]
 pub(super) struct Question<'q> {
@@ -41,6 +49,16 @@ pub(super) struct Question<'q> {
     pub bundle: &'q [u8],
     /// How many entries it has.
     pub entries: usize,
+}
+
+/// What a status means for this bundle. Where it changes what must be there, 404 says that it is not.
+fn row(status: u16, question: &Question<'_>) -> config::Answer {
+    let row = question.table.get(status);
+    let refused = row.verdict == Verdict::Reject && row.condition == 200;
+    match status == 404 && refused && memchr::memmem::find(question.bundle, PATCH).is_some() {
+        true => NOT_THERE,
+        false => row,
+    }
 }
 
 /// A no, and what it is about.
@@ -118,7 +136,7 @@ impl Bundles {
         body: &[u8],
         question: &Question<'_>,
     ) -> Outcome {
-        let row = question.table.get(response.status);
+        let row = row(response.status, question);
         if row.verdict != Verdict::Accept {
             return match answer::judge(response, body, row, question.asked) {
                 Outcome::Rejected(mut rejection) => {
@@ -234,7 +252,9 @@ fn of_each(body: &[u8], kind: &str, question: &Question<'_>) -> Result<Vec<No>, 
         "Bundle" if answers.kind == kind && answers.entry.len() == question.entries => {
             for (at, entry) in answers.entry.iter().enumerate() {
                 match &entry.response {
-                    Some(response) => entry_response(response, at, question.table, &mut nos),
+                    Some(response) => {
+                        entry_response(response, at, |status| row(status, question), &mut nos)
+                    }
                     None => nos.push(No::of_entry(at, "no status", ERROR)),
                 }
             }
@@ -283,7 +303,7 @@ fn of_collection(body: &[u8], table: &StatusTable) -> Result<Vec<No>, &'static s
                 let response = entry.get("response").map(EntryResponse::deserialize);
                 if let Some(response) = response {
                     let response = response.map_err(|_| "with an entry that cannot be read")?;
-                    entry_response(&response, at, table, &mut nos);
+                    entry_response(&response, at, |status| table.get(status), &mut nos);
                 }
             }
         }
@@ -328,11 +348,16 @@ fn push_errors<'i>(
     }));
 }
 
-fn entry_response(response: &EntryResponse, at: usize, table: &StatusTable, nos: &mut Vec<No>) {
+fn entry_response(
+    response: &EntryResponse,
+    at: usize,
+    row: impl Fn(u16) -> config::Answer,
+    nos: &mut Vec<No>,
+) {
     let before = nos.len();
     let status = response.status.get(..3);
     let status = status.and_then(|status| status.parse::<u16>().ok());
-    let row = status.map_or(ERROR, |status| table.get(status));
+    let row = status.map_or(ERROR, row);
     let said_yes = row.verdict == Verdict::Accept;
     if let Some(OperationOutcome { issue }) = &response.outcome {
         let row = if said_yes { ERROR } else { row };

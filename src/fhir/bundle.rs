@@ -3,6 +3,8 @@
 //! An id is a UUID made of what identifies the resource (version 5), so that the same message makes the same bundle, and
 //! two messages about one patient name the same one.
 
+mod patch;
+
 use super::engine::{Resource, number_of};
 use super::identity::SHARED;
 use super::json::{write_members, write_text};
@@ -56,9 +58,15 @@ pub(super) fn write(
     kind: BundleType,
 ) -> (Vec<u8>, usize) {
     let resolve = |text: &str| {
-        let entry = entries.get(number_of(text)?)?;
-        let entry = entry.same_as.map_or(entry, |first| &entries[first]);
-        Some(format!("urn:uuid:{}", entry.id))
+        let number = number_of(text)?;
+        let entry = entries.get(number)?;
+        let number = entry.same_as.unwrap_or(number);
+        let (resource, entry) = (&resources[number], &entries[number]);
+        // Not every server knows what a patch that is an entry of its own is about.
+        match has_requests(kind) && !resource.patch.is_empty() {
+            true => Some(patch::address(resource_type(resource), entry)),
+            false => Some(format!("urn:uuid:{}", entry.id)),
+        }
     };
     let mut out = Vec::with_capacity(512 + resources.len() * 1024);
     out.extend_from_slice(b"{\"resourceType\":\"Bundle\",\"identifier\":{\"system\":");
@@ -76,12 +84,16 @@ pub(super) fn write(
         .filter(|at| resources[*at].live && entries[*at].same_as.is_none())
         .collect();
     order.sort_by_key(|at| !is_header(at));
-    let requests = matches!(kind, BundleType::Transaction | BundleType::Batch);
+    let requests = has_requests(kind);
     for (place, at) in order.iter().enumerate() {
         let (resource, entry) = (&resources[*at], &entries[*at]);
         out.extend_from_slice(if place == 0 { b",\"entry\":[" } else { b"," });
         out.extend_from_slice(b"{\"fullUrl\":");
         write_text(&mut out, &format!("urn:uuid:{}", entry.id));
+        if requests && !resource.patch.is_empty() {
+            patch::write(&mut out, resource, entry);
+            continue;
+        }
         out.extend_from_slice(b",\"resource\":{\"resourceType\":");
         write_text(&mut out, resource_type(resource));
         let conditional = requests && entry.identifier.is_some();
@@ -103,6 +115,19 @@ pub(super) fn write(
     (out, order.len())
 }
 
+/// Whether its entries say what is to be done.
+pub(super) fn has_requests(kind: BundleType) -> bool {
+    matches!(kind, BundleType::Transaction | BundleType::Batch)
+}
+
+/// Of what is only to be changed nothing else is written.
+pub(super) fn reduce(resource: &mut Resource<'_>) {
+    if !resource.patch.is_empty() {
+        let (patch, content) = (resource.patch, &mut resource.content);
+        content.retain(|name, _| patch.iter().any(|(element, _)| element == name));
+    }
+}
+
 fn name(kind: BundleType) -> &'static str {
     match kind {
         BundleType::Transaction => "transaction",
@@ -116,14 +141,13 @@ fn resource_type<'r>(resource: &Resource<'r>) -> &'r str {
     resource.block.resource.as_deref().unwrap_or_default()
 }
 
+fn query(identifier: &str) -> String {
+    let identifier = utf8_percent_encode(identifier, NON_ALPHANUMERIC);
+    format!("identifier={identifier}")
+}
+
 fn request(out: &mut Vec<u8>, resource: &Resource<'_>, entry: &Entry) {
     let kind = resource_type(resource);
-    let query = |identifier: &str| {
-        format!(
-            "identifier={}",
-            utf8_percent_encode(identifier, NON_ALPHANUMERIC)
-        )
-    };
     let (method, url, if_none_exist) = match (&entry.identifier, resource.request) {
         (Some(identifier), Request::Create) => ("POST", kind.to_owned(), Some(query(identifier))),
         (Some(identifier), _) => ("PUT", format!("{kind}?{}", query(identifier)), None),
@@ -173,13 +197,27 @@ fn identifiers(content: &Map<String, Value>) -> impl Iterator<Item = String> {
     })
 }
 
-/// What a server is asked by: where there is a key, its first part, if that is an identifier of the resource.
+/// What a server is asked by: where there is a key, that, if it is one identifier of the resource. One of several parts is never asked
+/// for by the first alone: a mother and her newborn may have one visit's number.
 fn asked_by(resource: &Resource<'_>) -> Option<String> {
     let mut all = identifiers(&resource.content);
-    match (resource.request, resource.key.first()) {
+    match (resource.request, resource.key.as_slice()) {
         (Request::Put, _) => None,
-        (_, None) => all.next(),
-        (_, Some(first)) => all.find(|own| own == first),
+        (_, []) => all.next(),
+        (_, [one]) => all.find(|own| own == one),
+        _ => None,
+    }
+}
+
+/// Whose a key is: the sender's, but where all of it are identifiers that name their system, which mean the same whoever sends them.
+fn whose<'s>(resource: &Resource<'_>, sender: &'s str) -> &'s str {
+    let named = |part: &String| {
+        let system = part.split_once('|').map_or("", |split| split.0);
+        system.contains("urn:") || system.contains("://")
+    };
+    match resource.request != Request::Put && resource.key.iter().all(named) {
+        true => "",
+        false => sender,
     }
 }
 
@@ -214,6 +252,9 @@ pub(super) fn identify(
             return Err(resource_type(other).to_owned());
         }
         entries[at].same_as = Some(first);
+        if other.patch.is_empty() {
+            resources[first].patch = &[];
+        }
         let content = std::mem::take(&mut resources[at].content);
         let lists = lists.entry(first).or_default();
         let lost = object::join(&mut resources[first].content, lists, content);
@@ -240,7 +281,8 @@ fn name_all(resources: &[Resource<'_>], about: &About<'_>) -> Vec<Entry> {
             (Some(own), _) => format!("identifier{BETWEEN}{own}"),
             (None, _) if keyed => {
                 let key = resource.key.join(&BETWEEN.to_string());
-                format!("key{BETWEEN}{}{BETWEEN}{key}", about.sender)
+                let sender = whose(resource, about.sender);
+                format!("key{BETWEEN}{sender}{BETWEEN}{key}")
             }
             (None, Request::Create) if resource.key.is_empty() => {
                 let mut content = Vec::new();
@@ -274,7 +316,7 @@ fn tell_apart(resources: &[Resource<'_>], entries: &mut [Entry]) {
             let told = match resource.request {
                 Request::Put => true,
                 Request::Update => !resource.apart.is_empty() && entries[at].identifier.is_none(),
-                Request::Create => false,
+                Request::Create | Request::Patch => false,
             };
             if resource.live && told {
                 same.entry(entries[at].id).or_default().push(at);

@@ -1,7 +1,7 @@
 //! The `when` of a row: `PID-7 valued and not (PV1-2 in (P, N) or XTN.3 = Internet)`.
 //!
 //! ```text
-//! or   = and { "or" and }          test = place "valued" | place "not" "valued" | place "repeats" | place "longer" number
+//! or   = and { "or" and }          test = place "valued" | place "not" "valued" | place "repeats" | place "several" | place "longer" number
 //! and  = not { "and" not }              | place "=" word | place "!=" word | place ["not"] "in" "(" word { "," word } ")"
 //! not  = "not" not | "(" or ")" | test
 //! ```
@@ -23,6 +23,8 @@ pub enum Condition {
     Valued(Place),
     /// More than one repetition.
     Repeats(Place),
+    /// Two of its repetitions are numbers (CX) of one authority and type: they are two things'.
+    Several(Place),
     /// The text has more characters than this.
     Longer(Place, usize),
     /// The text is one of these.
@@ -181,6 +183,7 @@ impl Reader<'_> {
         let condition = match self.word()?.as_str() {
             "valued" => Condition::Valued(place),
             "repeats" => Condition::Repeats(place),
+            "several" => Condition::Several(place),
             "longer" => {
                 let number = self.word()?;
                 let number = number
@@ -222,7 +225,7 @@ fn one(mut all: Vec<Condition>, many: fn(Vec<Condition>) -> Condition) -> Condit
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Condition::{And, In, Longer, Not, Or, Repeats, Valued};
+    use Condition::{And, In, Longer, Not, Or, Repeats, Several, Valued};
 
     fn place(text: &str) -> Place {
         Place::in_segment(text).unwrap()
@@ -240,6 +243,7 @@ mod tests {
             ("PID-7 not valued", Not(Box::new(valued()))),
             ("not PID-7 valued", Not(Box::new(valued()))),
             ("PID-3 repeats", Repeats(place("PID-3"))),
+            ("MRG-1 several", Several(place("MRG-1"))),
             ("PID-7 longer 8", Longer(place("PID-7"), 8)),
             ("PV1-2.1 = P", In(place("PV1-2.1"), vec!["P".into()])),
             (

@@ -11,6 +11,7 @@ use super::message::Message;
 use super::paths::Paths;
 use super::primitive::Refused;
 use super::program::{Makers, Program};
+use super::raw::Request;
 use super::structure::{self, Placed};
 use super::taken;
 use crate::config::BundleType;
@@ -127,6 +128,10 @@ pub enum NotCovered {
     Lacks(String),
     /// Two things of this type that it tells apart are one by their identifiers.
     Same(String),
+    /// What this segment says is nobody's: there is no patient that it belongs to.
+    Nobodys(String),
+    /// It cannot be stored without harm: the place, and why.
+    Refused(String, String),
 }
 
 impl fmt::Display for NotCovered {
@@ -144,6 +149,11 @@ impl fmt::Display for NotCovered {
                 f,
                 "it tells two of type {kind} apart that have one identifier"
             ),
+            Self::Nobodys(at) => write!(
+                f,
+                "there is no patient to whom what {at} says belongs: a PID must stand before it, in its group"
+            ),
+            Self::Refused(_, because) => write!(f, "it {because}"),
             Self::Patients => f.write_str(
                 "it has more than one PID, and no bundle is made of a message about several patients",
             ),
@@ -209,18 +219,21 @@ impl Mapper {
         let zone = moment.as_ref().and_then(|moment| moment.zone);
         let zone = zone.unwrap_or(options.zone);
         let mut engine = Engine::new(&self.program, &message, &scopes, zone, options.explain);
+        engine.refuse(&placed)?;
         engine.run(&placed, &structure.makers);
         let groups = Groups::of(&scopes, &engine.resources);
+        if let Some(subject) = &structure.subject
+            && let Some(at) = engine.nobodys(&structure.links, &groups, subject)
+        {
+            return Err(NotCovered::Nobodys(at));
+        }
+        if engine.is_unowned(&structure.owned) {
+            return Err(NotCovered::Lacks("patient".to_owned()));
+        }
         engine.settle(&structure.links, &groups);
         engine.link(&structure.links, &groups);
-        for name in &structure.needs {
-            let is_it = |one: &&Resource<'_>| {
-                let known = one.key.first().is_some_and(|first| !first.is_empty());
-                one.live && known && one.label == Some(name)
-            };
-            if engine.resources.iter().filter(is_it).count() < patients.max(1) {
-                return Err(NotCovered::Lacks(name.clone()));
-            }
+        if let Some(name) = engine.lacks(&structure.needs, &groups) {
+            return Err(NotCovered::Lacks(name.to_owned()));
         }
         let sender = format!("{}|{}", text(3), text(4));
         let timestamp = moment.and_then(|moment| moment.instant(zone));
@@ -241,6 +254,9 @@ impl Mapper {
         let (entries, dropped) =
             bundle::identify(&mut engine.resources, &about).map_err(NotCovered::Same)?;
         engine.drop_values(dropped);
+        if bundle::has_requests(options.kind) {
+            engine.resources.iter_mut().for_each(bundle::reduce);
+        }
         if options.ledger || options.count {
             let live = engine.resources.iter().filter(|resource| resource.live);
             let contents = live.map(|resource| &resource.content);
@@ -287,6 +303,24 @@ impl Mapper {
 }
 
 impl<'p> Engine<'p, '_, '_> {
+    /// Looks for what makes the message an error.
+    fn refuse(&self, placed: &[Placed<'_>]) -> Result<(), NotCovered> {
+        for placed in placed {
+            let here = Here {
+                segment: placed.segment,
+                scope: placed.scope,
+                value: None,
+            };
+            for refuse in placed.refuses {
+                if self.holds(&refuse.when, here) {
+                    let (at, because) = (refuse.at.clone(), refuse.because.clone());
+                    return Err(NotCovered::Refused(at, because));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn run(&mut self, placed: &[Placed<'p>], makers: &'p HashMap<String, Makers>) {
         for placed in placed {
             let here = Here {
@@ -319,6 +353,7 @@ impl<'p> Engine<'p, '_, '_> {
                             key,
                             apart,
                             request: first.request,
+                            patch: &[],
                             content: serde_json::Map::new(),
                             lists: Lists::default(),
                             mention: None,
@@ -334,8 +369,10 @@ impl<'p> Engine<'p, '_, '_> {
                         number
                     }
                 };
-                if let Some(request) = used.request {
-                    self.resources[number].request = request;
+                match used.request {
+                    Some(Request::Patch) => self.resources[number].patch = &block.patch,
+                    Some(request) => self.resources[number].request = request,
+                    None => {}
                 }
                 self.add(number, &block.body, here);
             }

@@ -76,6 +76,7 @@ pub const FILES: &[(&str, &str)] = files![
     "segments/TQ1-medication.yaml",
     "segments/TQ1.yaml",
     "segments/TXA.yaml",
+    "segments/patches.yaml",
     "segments/VAR.yaml",
     "datatypes/CWE.yaml",
     "datatypes/NDL.yaml",

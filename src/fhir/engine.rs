@@ -45,6 +45,8 @@ pub(super) struct Resource<'p> {
     pub apart: Vec<String>,
     /// How it is written.
     pub request: Request,
+    /// The elements that alone are written, each with its type, on what is there; none where it is written whole.
+    pub patch: &'p [(String, String)],
     /// Its elements.
     pub content: Map<String, Value>,
     /// Those of them that are long lists.
@@ -426,6 +428,7 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
             key,
             apart,
             request: block.request,
+            patch: &[],
             content,
             lists: Lists::default(),
             mention: Some(mention),

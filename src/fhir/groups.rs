@@ -50,7 +50,7 @@ impl<'p> Groups<'p> {
     }
 
     /// The resources of a name in a group and in those in it.
-    fn inside(&self, scope: usize, label: &str) -> impl Iterator<Item = usize> {
+    pub(super) fn inside(&self, scope: usize, label: &str) -> impl Iterator<Item = usize> {
         let all = self.named.get(label).map_or(&[][..], |named| &named.places);
         let (from, to) = self.walked.get(scope).copied().unwrap_or_default();
         let first = all.partition_point(|(place, _)| *place < from);

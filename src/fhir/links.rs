@@ -6,6 +6,7 @@ use super::lists::Lists;
 use super::object::{absent, forget, has, insert};
 use super::primitive::Refused;
 use super::program::Link;
+use super::structure::Scope;
 use super::taken::Taken;
 use super::work;
 use serde_json::Value;
@@ -50,6 +51,64 @@ impl<'p> Engine<'p, '_, '_> {
                 content.retain(|_, value| forget(value, &is_gone));
             }
         }
+    }
+
+    /// The place of the first resource that a link refers to `subject` from, and that finds none.
+    pub(super) fn nobodys(
+        &self,
+        links: &[Link],
+        groups: &Groups<'_>,
+        subject: &str,
+    ) -> Option<String> {
+        let to_subject = links.iter().filter(|link| link.target == subject);
+        let stray = to_subject.flat_map(|link| {
+            let all = groups.named(&link.of).iter().copied();
+            all.filter(|number| {
+                let live = self.resources[*number].live;
+                live && !self.has_target(groups, *number, link)
+            })
+        });
+        let segment = self.resources[stray.min()?].here.segment;
+        Some(self.message.name(segment))
+    }
+
+    /// Whether one of these has a number, and no patient who can be asked for with it.
+    pub(super) fn is_unowned(&mut self, owned: &[String]) -> bool {
+        (0..self.resources.len()).any(|number| {
+            let one = &self.resources[number];
+            let named = owned.iter().any(|name| one.label == Some(name));
+            let nobodys = one.key.first().is_some_and(String::is_empty);
+            let (block, here) = (one.block, one.here);
+            let suspect = one.live && named && nobodys;
+            suspect && {
+                let parts = self.parts(&block.key, here);
+                parts.first().is_some_and(|number| !number.is_empty())
+            }
+        })
+    }
+
+    /// Of these names the first without an identified resource for each PID, or for the message where it has none.
+    pub(super) fn lacks<'n>(&self, needs: &'n [String], groups: &Groups<'_>) -> Option<&'n str> {
+        let with_pid = |scope: &Scope| scope.segments.iter().any(|(_, id)| id == b"PID");
+        let all = self.scopes.iter().enumerate();
+        let mut homes: Vec<usize> = all
+            .filter(|(_, scope)| with_pid(scope))
+            .map(|(number, _)| number)
+            .collect();
+        if homes.is_empty() {
+            homes.push(0);
+        }
+        let has = |name: &str, home: usize| {
+            let mut inside = groups.inside(home, name);
+            inside.any(|number| {
+                let one = &self.resources[number];
+                one.live && one.key.first().is_some_and(|first| !first.is_empty())
+            })
+        };
+        let mut needs = needs.iter();
+        needs
+            .find(|name| homes.iter().any(|home| !has(name, *home)))
+            .map(String::as_str)
     }
 
     /// Gives back to the ledger what a resource of the same identity had no room for. Where its text was changed on the way, and so

@@ -76,6 +76,18 @@ impl<'a> Message<'a> {
             .unwrap_or_default()
     }
 
+    /// A segment's ID, with its number where others of that ID are before it: `OBR[2]`.
+    pub(super) fn name(&self, number: usize) -> String {
+        let segment = self.segment(number);
+        let before = self.segments().take(number);
+        let before = before.filter(|other| other.id() == segment.id()).count();
+        let id = String::from_utf8_lossy(segment.id());
+        match before {
+            0 => id.into_owned(),
+            _ => format!("{id}[{}]", before + 1),
+        }
+    }
+
     /// Each repetition of a field.
     pub(super) fn repetitions(&self, segment: Segment<'_, 'a>, field: usize) -> Parts<'a> {
         let value = segment.field(field).filter(|value| !value.is_empty());

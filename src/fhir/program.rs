@@ -56,6 +56,8 @@ pub struct Block {
     pub(super) key: Vec<Vec<Part>>,
     /// What tells apart those of one key in one message.
     pub(super) apart: Vec<Vec<Part>>,
+    /// The elements that `request: patch` writes, each with its type.
+    pub(super) patch: Vec<(String, String)>,
     /// Its rows.
     pub body: Body,
     /// Rows that come last.
@@ -222,6 +224,10 @@ pub struct Message {
     pub(super) patients: bool,
     /// Resources without which it says nothing.
     pub(super) needs: Vec<String>,
+    /// Resources that, where they have a number, need a patient who can be asked for.
+    pub(super) owned: Vec<String>,
+    /// The resource whose the others are.
+    pub(super) subject: Option<String>,
 }
 
 /// The maps that add to one resource.
@@ -253,9 +259,22 @@ pub enum Member {
         repeats: bool,
         /// What reads it.
         uses: Vec<Use>,
+        /// What makes the message an error.
+        refuses: Vec<Refuse>,
     },
     /// A group, in [`Program::groups`].
     Group(usize),
+}
+
+/// A message that must not be stored.
+#[derive(Debug)]
+pub struct Refuse {
+    /// Where this holds.
+    pub when: Condition,
+    /// The place that is told.
+    pub at: String,
+    /// What is told.
+    pub because: String,
 }
 
 /// A map put to use.

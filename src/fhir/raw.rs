@@ -33,6 +33,13 @@ pub struct Message {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub needs: Vec<Spanned<String>>,
+    /// Resources that, where they have a number, need a patient who can be asked for: what is said of them would reach nobody's else.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub owned: Vec<Spanned<String>>,
+    /// The resource, by the name that `into` gives, whose the others are: one that a link refers to it from, and that finds none, makes the message an error.
+    #[schemars(with = "Option<String>")]
+    pub subject: Option<Spanned<String>>,
 }
 
 /// A segment or a group of a message.
@@ -61,10 +68,26 @@ pub struct Member {
     #[serde(default)]
     #[schemars(with = "Vec<Use>")]
     pub maps: Vec<Spanned<Use>>,
+    /// What makes the message an error where this segment stands.
+    #[serde(default)]
+    #[schemars(with = "Vec<Refuse>")]
+    pub refuse: Vec<Spanned<Refuse>>,
     /// What is in the group.
     #[serde(default)]
     #[schemars(with = "Vec<Member>")]
     pub body: Vec<Spanned<Member>>,
+}
+
+/// A message that must not be stored.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Refuse {
+    /// Where this holds at the segment.
+    pub when: String,
+    /// The place that is told in ERR-2, as `PV1-3`.
+    pub at: String,
+    /// What is told, behind `it …`: `names no bed`.
+    pub because: String,
 }
 
 /// A map put to use in a message.
@@ -127,6 +150,9 @@ pub struct Map {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub apart: Vec<Spanned<String>>,
+    /// For `request: patch`: the elements that are written, each with its FHIR type (`status: code`).
+    #[serde(default)]
+    pub patch: BTreeMap<String, String>,
     /// What is made, in this order.
     #[schemars(with = "Vec<Row>")]
     pub rows: Vec<Spanned<Row>>,
@@ -150,6 +176,8 @@ pub enum Request {
     Put,
     /// `PUT Type?identifier=…`: for what the message is about.
     Update,
+    /// `PATCH`, of `map` and `into` only: of what is there the elements change that are under `patch` of the map. What is not there is an error.
+    Patch,
     /// `POST` with `ifNoneExist`: for what is merely mentioned.
     Create,
 }

@@ -5,6 +5,7 @@ use super::engine::{Engine, Here};
 use super::message::Span;
 use super::place::Place;
 use super::work;
+use std::collections::HashSet;
 
 impl<'m, 'a> Engine<'_, 'm, 'a> {
     /// The values at a place, found one by one.
@@ -77,6 +78,19 @@ impl<'m, 'a> Engine<'_, 'm, 'a> {
             Condition::Not(inner) => !self.holds(inner, here),
             Condition::Valued(place) => valued(place).next().is_some(),
             Condition::Repeats(place) => valued(place).nth(1).is_some(),
+            Condition::Several(place) => {
+                let all = self.at(*place, here);
+                let all = all.filter(|span| self.message.valued(*span));
+                let kind = |span| {
+                    [4, 5].map(|part| {
+                        self.message
+                            .down(span, part, 0)
+                            .map(|at| self.message.raw(at))
+                    })
+                };
+                let mut seen = HashSet::new();
+                !all.map(kind).all(|kind| seen.insert(kind))
+            }
             Condition::Longer(place, length) => {
                 text(place).is_some_and(|text| text.chars().count() > *length)
             }

@@ -5,7 +5,7 @@
 //! anywhere. What has no place at all is in no group, and its values are in the ledger.
 
 use super::message::Message;
-use super::program::{Group, Member, Program, Use};
+use super::program::{Group, Member, Program, Refuse, Use};
 use super::work;
 
 /// A group of a message that is there, or a repeating segment, which is a group of its own.
@@ -28,6 +28,8 @@ pub(super) struct Placed<'p> {
     pub repeats: bool,
     /// What reads it.
     pub uses: &'p [Use],
+    /// What makes the message an error.
+    pub refuses: &'p [Refuse],
 }
 
 struct Open {
@@ -116,9 +118,10 @@ impl<'p> Grouping<'p> {
                         id: own,
                         repeats,
                         uses,
+                        refuses,
                     } if *own == id && (*repeats || !self.has(scope, id)) => {
                         // A second PID where there is one says something that nobody knows, and has no place.
-                        self.place(scope, *repeats, (number, id), uses);
+                        self.place(scope, *repeats, (number, id), (uses, refuses));
                         return true;
                     }
                     Member::Group(_) if self.takes(member, id) => {
@@ -160,9 +163,14 @@ impl<'p> Grouping<'p> {
         self.open[depth].position = at;
         self.open[depth].closed = false;
         match member {
-            Member::Segment { repeats, uses, .. } => {
+            Member::Segment {
+                repeats,
+                uses,
+                refuses,
+                ..
+            } => {
                 self.open[depth].closed = !repeats;
-                self.place(scope, *repeats, (number, id), uses);
+                self.place(scope, *repeats, (number, id), (uses, refuses));
             }
             Member::Group(group) => {
                 let inner = self.scopes.len();
@@ -188,7 +196,13 @@ impl<'p> Grouping<'p> {
         }
     }
 
-    fn place(&mut self, scope: usize, repeats: bool, segment: (usize, [u8; 3]), uses: &'p [Use]) {
+    fn place(
+        &mut self,
+        scope: usize,
+        repeats: bool,
+        segment: (usize, [u8; 3]),
+        (uses, refuses): (&'p [Use], &'p [Refuse]),
+    ) {
         let own = match repeats {
             false => scope,
             true => {
@@ -205,6 +219,7 @@ impl<'p> Grouping<'p> {
             scope: own,
             repeats,
             uses,
+            refuses,
         });
     }
 }

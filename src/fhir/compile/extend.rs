@@ -72,6 +72,8 @@ impl Layer for Message {
             &[
                 ("events", !own.events.is_empty()),
                 ("needs", !own.needs.is_empty()),
+                ("owned", !own.owned.is_empty()),
+                ("subject", own.subject.is_some()),
             ],
         );
         // In turn, so that of two behind one segment the first stands first.

@@ -1,6 +1,7 @@
 //! Message maps: groups, the maps that read their segments, and links.
 
 use super::{Compiler, Here};
+use crate::fhir::place::Place;
 use crate::fhir::program::{self, Conversion, Makers};
 use crate::fhir::raw;
 use serde_saphyr::Spanned;
@@ -41,17 +42,20 @@ impl Compiler {
                 });
             }
         }
-        let mut needs = Vec::new();
-        for name in &message.value.needs {
-            if !names.contains_key(&name.value) {
+        let named = |compiler: &mut Self, all: &[Spanned<String>]| {
+            let unknown = all.iter().filter(|name| !names.contains_key(&name.value));
+            for name in unknown {
                 let what = format!(
                     "no map of this message makes a resource called `{}`",
                     name.value
                 );
-                self.error(file, name.referenced, what);
+                compiler.error(file, name.referenced, what);
             }
-            needs.push(name.value.clone());
-        }
+            all.iter().map(|name| name.value.clone()).collect()
+        };
+        let needs: Vec<String> = named(self, &message.value.needs);
+        let owned: Vec<String> = named(self, &message.value.owned);
+        let subject: Vec<String> = named(self, message.value.subject.as_slice());
         if message.value.events.is_empty() {
             self.error(file, message.referenced, "`events` is missing".to_owned());
         }
@@ -76,6 +80,8 @@ impl Compiler {
             links,
             patients: message.value.body.iter().any(several),
             needs,
+            owned,
+            subject: subject.into_iter().next(),
         });
     }
 
@@ -104,10 +110,12 @@ impl Compiler {
                         continue;
                     };
                     let uses = self.uses(here, member, names);
+                    let refuses = self.refuses(here, member);
                     members.push(program::Member::Segment {
                         id,
                         repeats: member.repeats,
                         uses,
+                        refuses,
                     });
                 }
                 (None, Some(_)) => {
@@ -136,6 +144,28 @@ impl Compiler {
         }
         self.program.groups.push(program::Group { members, starts });
         self.program.groups.len() - 1
+    }
+
+    fn refuses(&mut self, here: Here<'_>, member: &raw::Member) -> Vec<program::Refuse> {
+        let mut refuses = Vec::new();
+        for refuse in &member.refuse {
+            let here = Here {
+                at: refuse.referenced,
+                ..here
+            };
+            let refuse = &refuse.value;
+            if let Err(what) = Place::in_segment(&refuse.at) {
+                self.error(here.file, here.at, what);
+            }
+            if let Some(when) = self.condition(here, Some(&refuse.when)) {
+                refuses.push(program::Refuse {
+                    when,
+                    at: refuse.at.clone(),
+                    because: refuse.because.clone(),
+                });
+            }
+        }
+        refuses
     }
 
     fn segment_id(&mut self, here: Here<'_>, id: &str) -> Option<[u8; 3]> {
@@ -169,7 +199,12 @@ impl Compiler {
             let before = makers.blocks.first().and_then(|first| kind(*first));
             let differs = before.is_some() && makes.is_some() && before != makes;
             let block = block.filter(|_| makes.is_some());
+            let patches = used.request == Some(raw::Request::Patch);
             match block {
+                Some(block) if patches && self.program.blocks[block].patch.is_empty() => {
+                    let what = format!("`{}` has no `patch`", used.map);
+                    self.error(here.file, here.at, what);
+                }
                 Some(_) if differs => {
                     let what = format!("`{}` is of another type", used.into);
                     self.error(here.file, here.at, what);

@@ -230,6 +230,10 @@ impl Compiler {
             let what = format!("`{}` is no resource of R4", resource.value);
             self.error(file, resource.referenced, what);
         }
+        if map.request == Some(raw::Request::Patch) {
+            let what = "`request: patch` is for a map that is put to use in a message".to_owned();
+            self.error(file, here.at, what);
+        }
         let key = self.key(here, &map.key);
         let apart = self.key(here, &map.apart);
         let (now, at_the_end) = match map.resource {
@@ -244,6 +248,7 @@ impl Compiler {
             request: map.request.unwrap_or_default(),
             key,
             apart,
+            patch: map.patch.clone().into_iter().collect(),
             body,
             defaults,
         }

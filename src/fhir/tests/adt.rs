@@ -261,14 +261,17 @@ fn what_an_encounter_must_have_is_there_without_a_class_too() {
         "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
     );
     assert!(encounter["status"].is_string());
-    let planned = adt("PV1|1|P|W^1\n");
+    let planned = adt("PID|1||77^^^H\nPV1|1|P|W^1\n");
     assert_eq!(planned.one("Encounter")["status"], "planned");
     assert_eq!(planned.one("Encounter")["location"][0]["status"], "planned");
 }
 
 #[test]
 fn a_period_that_ends_too_early_loses_its_end_and_the_ledger_says_so() {
-    let pv1 = format!("PV1|1|I{}20260303|20260301\n", "|".repeat(42));
+    let pv1 = format!(
+        "PID|1||77^^^H\nPV1|1|I{}20260303|20260301\n",
+        "|".repeat(42)
+    );
     assert_eq!(
         adt(&pv1).one("Encounter")["period"],
         json!({"start": "2026-03-03"})

@@ -49,7 +49,7 @@ fn nobody_is_asked_for_by_what_a_family_has() {
         "999999999^^^USSSA",
         "999999999^^^SSA^ss",
     ] {
-        let bundle = message("ADT^A08^ADT_A01", &format!("PID|1||{cx}||DOE^JANE\n"));
+        let bundle = message("ORU^R01^ORU_R01", &format!("PID|1||{cx}||DOE^JANE\n"));
         let asked = url(&bundle, "Patient");
         assert!(asked.starts_with("Patient/"), "{cx}: {asked}");
     }

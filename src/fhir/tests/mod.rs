@@ -20,6 +20,7 @@ mod participation;
 mod pharmacy;
 mod problems;
 mod results;
+mod safety;
 mod specimens;
 mod work;
 
@@ -57,7 +58,7 @@ fn a_patient_is_not_asked_for_by_what_others_have_too() {
         "PID|1||999999999^^^SSA^SS||ONE^A",
         "PID|1||||ONE^A||||||||||||||999999999",
     ] {
-        let message = format!("MSH|^~\\&|A|B|||20260101101500||ADT^A08|1|P|2.5\n{pid}\n");
+        let message = format!("MSH|^~\\&|A|B|||20260101101500||ORU^R01|1|P|2.5\n{pid}\n");
         let bundle = Bundle::of(&message);
         let patient = bundle
             .entries()
@@ -116,6 +117,30 @@ impl Bundle {
         resources
             .filter(|resource| resource["resourceType"] == kind)
             .collect()
+    }
+
+    /// The entry that only changes a resource of this type.
+    fn patch(&self, kind: &str) -> Option<&Value> {
+        self.entries().iter().find(|entry| {
+            let request = &entry["request"];
+            let url = request["url"].as_str().unwrap_or_default();
+            request["method"] == "PATCH" && url.split(['?', '/']).next() == Some(kind)
+        })
+    }
+
+    /// What becomes of `status`, whether the resource is written whole or only changed.
+    #[track_caller]
+    fn status(&self, kind: &str) -> Value {
+        match self.patch(kind) {
+            Some(patch) => {
+                let operations = patch["resource"]["parameter"].as_array().unwrap();
+                assert_eq!(operations.len(), 1, "{patch}");
+                let parts = &operations[0]["part"];
+                assert_eq!(parts[1]["valueString"], format!("{kind}.status"), "{patch}");
+                parts[2]["valueCode"].clone()
+            }
+            None => self.one(kind)["status"].clone(),
+        }
     }
 
     #[track_caller]
@@ -320,7 +345,7 @@ fn empty_values_leave_nothing_behind() {
         "",
         "PID|\n",
         "PID|1||^^^&&|| \nPV1||\"\"\nNK1|1|^\nAL1|1\nDG1|1\nIN1|1\n",
-        "PID|1||\"\"||\"\"^\"\"\nPV1|1|Z|^^^\"\"\n",
+        "PID|1||\"\"||\"\"^\"\"\nPV1|1||^^^\"\"\n",
         "PID|1||  ^^^H||\t^ \n",
     ] {
         let bundle = adt(segments);

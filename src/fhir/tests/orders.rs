@@ -69,16 +69,6 @@ fn what_is_worth_knowing_is_an_observation_of_the_order() {
 }
 
 #[test]
-fn an_order_without_a_patient_still_has_a_subject() {
-    let bundle = message("ORM^O01", "ORC|NW|P1\nOBR|1|P1||4\n");
-    let subject = &bundle.one("ServiceRequest")["subject"];
-    assert_eq!(
-        subject["extension"][0]["url"],
-        "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
-    );
-}
-
-#[test]
 fn a_vaccination_is_an_immunization() {
     let bundle = message(
         "VXU^V04^VXU_V04",

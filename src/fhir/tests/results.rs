@@ -90,7 +90,8 @@ fn a_value_is_of_the_type_that_obx_2_says() {
 
 #[test]
 fn numbers_keep_the_digits_that_they_came_with() {
-    let message = "MSH|^~\\&|L|L|||20260301||ORU^R01|1|P|2.5\nOBR|1\nOBX|1|NM|X||7.50\n";
+    let message =
+        "MSH|^~\\&|L|L|||20260301||ORU^R01|1|P|2.5\nPID|1||77^^^H\nOBR|1\nOBX|1|NM|X||7.50\n";
     let converted = super::convert_with(message, super::Options::default());
     let text = String::from_utf8(converted.bundle).unwrap();
     assert!(text.contains("\"value\":7.50"), "{text}");

@@ -59,6 +59,15 @@ pub(super) struct Resource<'p> {
     pub(super) took: Vec<(usize, usize)>,
 }
 
+impl Resource<'_> {
+    /// Whether others may refer to it. What is only changed, and by its id, may not be there, and its entry is no resource that a
+    /// validator would know.
+    pub(super) fn can_be_meant(&self) -> bool {
+        let by_id = self.request == Request::Put || self.key.first().is_none_or(String::is_empty);
+        self.live && (self.patch.is_empty() || !by_id)
+    }
+}
+
 /// A value and the rows that made it, outermost first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Trace {

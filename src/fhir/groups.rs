@@ -132,7 +132,7 @@ impl Engine<'_, '_, '_> {
         let mut live: Vec<usize> = inside
             .filter(|number| {
                 work::done(1);
-                self.resources[*number].live
+                self.resources[*number].can_be_meant()
             })
             .collect();
         live.sort_unstable();
@@ -141,7 +141,7 @@ impl Engine<'_, '_, '_> {
 
     fn is_target(&self, number: usize, from: usize) -> bool {
         work::done(1);
-        number != from && self.resources[number].live
+        number != from && self.resources[number].can_be_meant()
     }
 
     fn nearest_of(&self, from: usize, label: &str) -> Option<usize> {

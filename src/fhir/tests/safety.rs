@@ -304,3 +304,22 @@ fn what_was_not_handed_out_is_not_completed() {
         assert_eq!(bundle.one("MedicationDispense")["status"], status, "{orc}");
     }
 }
+
+/// A validator takes the entry of a patch for what a reference by its id means, and the server may have nothing of that id.
+#[test]
+fn nothing_refers_by_its_id_to_what_is_only_changed() {
+    let sch = |event: &str| {
+        let text = format!("SCH|A1^PLAC|||||||||||||||||||7^CLERK\n{PID}");
+        of(event, &text)
+    };
+    let booked = sch("SIU^S12");
+    let [.., entry] = booked.all("Provenance")[..] else {
+        panic!("who entered it")
+    };
+    assert_eq!(booked.at(&entry["target"][0]), booked.one("Appointment"));
+    let cancelled = sch("SIU^S15");
+    let patch = cancelled.patch("Appointment").unwrap();
+    let url = patch["request"]["url"].as_str().unwrap();
+    let whole = cancelled.0.to_string();
+    assert_eq!(whole.matches(url).count(), 1, "{whole}");
+}

@@ -6,8 +6,7 @@ use crate::differs::{self, Differs, How, like};
 use crate::draft::{Context, Draft, Place};
 use crate::element::{Way, says};
 use crate::sample::sample;
-use crate::segments::{State, all_in, table, traced_from};
-use std::collections::HashMap;
+use crate::segments::{State, Strict, all_in, table, traced_from};
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 
@@ -262,39 +261,24 @@ fn own(row: &Row, component: usize) -> (String, Option<String>) {
     }
 }
 
+/// The rows of all vocabularies.
+fn vocabularies() -> &'static [Vec<String>] {
+    static ROWS: OnceLock<Vec<Vec<String>>> = OnceLock::new();
+    ROWS.get_or_init(|| table("tests/guide_vocabularies/vocabularies.tsv").collect())
+}
+
 /// A code of a vocabulary, and what it becomes.
 fn vocabulary(name: &str) -> (&'static str, &'static str) {
-    static FIRST: OnceLock<HashMap<String, (String, String)>> = OnceLock::new();
-    let first = FIRST.get_or_init(|| {
-        let mut first = HashMap::new();
-        for cells in table("tests/guide_vocabularies/vocabularies.tsv") {
-            let code = || (cells[2].clone(), cells[4].clone());
-            first.entry(cells[0].clone()).or_insert_with(code);
-        }
-        first
-    });
-    match first.get(name) {
-        Some((code, becomes)) => (code, becomes),
-        None => ("", ""),
-    }
+    let first = vocabularies().iter().find(|cells| cells[0] == name);
+    first.map_or(("", ""), |cells| (&cells[2], &cells[4]))
 }
 
 /// What a code of a vocabulary becomes.
 fn becomes(name: &str, code: &str) -> Option<String> {
-    table("tests/guide_vocabularies/vocabularies.tsv")
-        .find(|cells| cells[0] == name && cells[2] == code)
-        .map(|cells| cells[4].clone())
-}
-
-/// How much is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Strict {
-    /// All that the row says.
-    Row,
-    /// Not whether it is there without the value.
-    Always,
-    /// Not what is there where the condition does not hold.
-    Other,
+    let row = vocabularies()
+        .iter()
+        .find(|cells| cells[0] == name && cells[2] == code);
+    row.map(|cells| cells[4].clone())
 }
 
 struct Trial<'r> {

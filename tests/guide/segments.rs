@@ -420,7 +420,7 @@ pub fn at(place: &Place) -> String {
 
 /// How much is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Strict {
+pub enum Strict {
     /// All that the row says.
     Row,
     /// Not where the value is not there: for what is there in any case.

@@ -11,7 +11,7 @@ use crate::telemetry::labels::{Refusal, Unused};
 
 /// A bundle is a tree while it is made, of some 8 KiB for each segment, on the thread that carries all messages.
 const MOST_SEGMENTS: usize = 4096;
-/// What one segment makes of each repetition is as much as a segment makes at least.
+/// Each repetition of a field may make a resource of its own, and so is bounded as segments are.
 const MOST_REPETITIONS: usize = 2048;
 
 /// What a server says of each entry, in the words of the most talkative: a location, a version, an OperationOutcome.

@@ -5,19 +5,21 @@
 
 mod patch;
 
-use super::engine::{Resource, number_of};
+use super::engine::Resource;
 use super::identity::SHARED;
 use super::json::{write_members, write_text};
 use super::lists::Lists;
 use super::object;
 use super::raw::Request;
 use super::systems::urn;
+use super::tree::{Node, Object};
 use super::work;
 use crate::config::BundleType;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 /// The name space of the ids. Changing it changes every id.
 const NAMESPACE: Uuid = Uuid::from_u128(0x5d1c_60ab_3f3e_5b0c_9d5e_6a1f_0c4b_7e21);
@@ -57,15 +59,13 @@ pub(super) fn write(
     about: &About<'_>,
     kind: BundleType,
 ) -> (Vec<u8>, usize) {
-    let resolve = |text: &str| {
-        let number = number_of(text)?;
-        let entry = entries.get(number)?;
-        let number = entry.same_as.unwrap_or(number);
+    let mut address = |out: &mut Vec<u8>, number: usize| {
+        let number = entries[number].same_as.unwrap_or(number);
         let (resource, entry) = (&resources[number], &entries[number]);
         // Not every server knows what a patch that is an entry of its own is about.
         match has_requests(kind) && !resource.patch.is_empty() {
-            true => Some(patch::address(resource_type(resource), entry)),
-            false => Some(format!("urn:uuid:{}", entry.id)),
+            true => out.extend(patch::address(resource_type(resource), entry).bytes()),
+            false => write_urn(out, entry),
         }
     };
     let mut out = Vec::with_capacity(512 + resources.len() * 1024);
@@ -88,22 +88,24 @@ pub(super) fn write(
     for (place, at) in order.iter().enumerate() {
         let (resource, entry) = (&resources[*at], &entries[*at]);
         out.extend_from_slice(if place == 0 { b",\"entry\":[" } else { b"," });
-        out.extend_from_slice(b"{\"fullUrl\":");
-        write_text(&mut out, &format!("urn:uuid:{}", entry.id));
+        out.extend_from_slice(b"{\"fullUrl\":\"");
+        write_urn(&mut out, entry);
+        out.push(b'"');
         if requests && !resource.patch.is_empty() {
-            patch::write(&mut out, resource, entry);
+            patch::write(&mut out, resource, entry, &mut address);
             continue;
         }
         out.extend_from_slice(b",\"resource\":{\"resourceType\":");
         write_text(&mut out, resource_type(resource));
         let conditional = requests && entry.identifier.is_some();
         if !conditional {
-            out.extend_from_slice(b",\"id\":");
-            write_text(&mut out, &entry.id.to_string());
+            out.extend_from_slice(b",\"id\":\"");
+            write_id(&mut out, entry);
+            out.push(b'"');
         }
         if !resource.content.is_empty() {
             out.push(b',');
-            write_members(&mut out, &resource.content, &resolve);
+            write_members(&mut out, &resource.content, &mut address);
         }
         out.push(b'}');
         if requests {
@@ -115,6 +117,17 @@ pub(super) fn write(
     (out, order.len())
 }
 
+fn write_id(out: &mut Vec<u8>, entry: &Entry) {
+    let mut text = [0; Hyphenated::LENGTH];
+    let text = entry.id.hyphenated().encode_lower(&mut text);
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn write_urn(out: &mut Vec<u8>, entry: &Entry) {
+    out.extend_from_slice(b"urn:uuid:");
+    write_id(out, entry);
+}
+
 /// Whether its entries say what is to be done.
 pub(super) fn has_requests(kind: BundleType) -> bool {
     matches!(kind, BundleType::Transaction | BundleType::Batch)
@@ -124,7 +137,7 @@ pub(super) fn has_requests(kind: BundleType) -> bool {
 pub(super) fn reduce(resource: &mut Resource<'_>) {
     if !resource.patch.is_empty() {
         let (patch, content) = (resource.patch, &mut resource.content);
-        content.retain(|name, _| patch.iter().any(|(element, _)| element == name));
+        content.retain(|name, _| patch.iter().any(|patched| patched.element == name));
     }
 }
 
@@ -177,24 +190,31 @@ const NAMELESS: [&str; 8] = [
 ];
 
 /// The identifiers, as `system|value`, that name their system and are not of a type that others have too.
-fn identifiers(content: &Map<String, Value>) -> impl Iterator<Item = String> {
-    let all = content.get("identifier").map(std::slice::from_ref);
-    let all = all.map(|one| one[0].as_array().map_or(one, Vec::as_slice));
-    let is_shared = |identifier: &&Value| {
-        work::done(1);
-        let kind = identifier
-            .pointer("/type/coding/0/code")
-            .and_then(Value::as_str);
-        kind.is_some_and(|kind| SHARED.contains(&kind))
+fn identifiers(content: &Object<'_>) -> impl Iterator<Item = String> {
+    let all = match content.get("identifier") {
+        Some(Node::List(all)) => all.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+        None => &[],
     };
-    let all = all.unwrap_or_default().iter();
-    let own = all.filter(move |one| !is_shared(one));
+    let all = all.iter().filter_map(Node::as_object);
+    let own = all.filter(|one| {
+        work::done(1);
+        kind_of(one).is_none_or(|kind| !SHARED.contains(&kind))
+    });
     own.filter_map(|identifier| {
-        let part = |name| identifier.get(name).and_then(Value::as_str);
+        let value = identifier.text("value");
         // A bar in the value cannot be told from the one before it.
-        let value = part("value").filter(|value| !value.contains(['|', ',', '$', '\\']))?;
-        Some(format!("{}|{value}", part("system")?))
+        let value = value.filter(|value| !value.contains(['|', ',', '$', '\\']))?;
+        Some(format!("{}|{value}", identifier.text("system")?))
     })
+}
+
+/// The first code of an identifier's type.
+fn kind_of<'i>(identifier: &'i Object<'_>) -> Option<&'i str> {
+    match identifier.get("type")?.as_object()?.get("coding")? {
+        Node::List(codings) => codings.first()?.as_object()?.text("code"),
+        _ => None,
+    }
 }
 
 /// What a server is asked by: where there is a key, that, if it is one identifier of the resource. One of several parts is never asked
@@ -222,16 +242,16 @@ fn whose<'s>(resource: &Resource<'_>, sender: &'s str) -> &'s str {
 }
 
 /// Values that one identity had no room for, and whose they were.
-pub(super) type Dropped = Vec<(usize, Value)>;
+pub(super) type Dropped<'t> = Vec<(usize, Node<'t>)>;
 
 /// Gives each resource its id, and puts those of one identity together. The second list has what could not be kept then.
 ///
 /// # Errors
 /// If two things that the message tells apart are one by their identifiers: their type.
-pub(super) fn identify(
-    resources: &mut [Resource<'_>],
+pub(super) fn identify<'t>(
+    resources: &mut [Resource<'t>],
     about: &About<'_>,
-) -> Result<(Vec<Entry>, Dropped), String> {
+) -> Result<(Vec<Entry>, Dropped<'t>), String> {
     let mut entries = name_all(resources, about);
     tell_apart(resources, &mut entries);
     let mut dropped = Vec::new();
@@ -286,11 +306,11 @@ fn name_all(resources: &[Resource<'_>], about: &About<'_>) -> Vec<Entry> {
             }
             (None, Request::Create) if resource.key.is_empty() => {
                 let mut content = Vec::new();
-                let resolve = |text: &str| {
-                    let entry: Option<&Entry> = entries.get(number_of(text)?);
-                    entry.map(|entry| entry.id.to_string())
+                let mut address = |out: &mut Vec<u8>, number: usize| match entries.get(number) {
+                    Some(entry) => write_id(out, entry),
+                    None => out.extend(format!(" {number}").bytes()),
                 };
-                write_members(&mut content, &resource.content, &resolve);
+                write_members(&mut content, &resource.content, &mut address);
                 let content = String::from_utf8_lossy(&content);
                 format!("content{BETWEEN}{}{BETWEEN}{content}", about.sender)
             }
@@ -346,9 +366,14 @@ fn name_by_key(resource: &mut Resource<'_>, entry: &mut Entry) {
     }
     let value = entry.id.to_string();
     entry.identifier = Some(format!("{KEY}|{value}"));
-    let all = resource.content.entry("identifier");
-    let all = all.or_insert_with(|| Value::Array(Vec::new()));
-    if let Value::Array(all) = all {
-        all.push(json!({"system": KEY, "value": value}));
+    let all = resource
+        .content
+        .or_insert("identifier", Node::List(Vec::new()));
+    if let Node::List(all) = all {
+        let members = [
+            ("system", Node::text(KEY)),
+            ("value", Node::Text(Cow::Owned(value))),
+        ];
+        all.push(Node::Object(Object::from(members)));
     }
 }

@@ -10,13 +10,14 @@ use super::lists::Lists;
 use super::message::Message;
 use super::paths::Paths;
 use super::primitive::Refused;
-use super::program::{Makers, Program};
+use super::program::{Makers, Program, Table};
 use super::raw::Request;
 use super::structure::{self, Placed};
 use super::taken;
+use super::tree::Object;
 use crate::config::BundleType;
 use crate::hl7::Header;
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::fmt;
 use twox_hash::XxHash3_128;
 
@@ -211,7 +212,7 @@ impl Mapper {
         let (scopes, placed) = structure::group(&self.program, structure.root, &message);
         let text = |field| {
             let first = message.repetitions(message.segment(0), field).next();
-            first.map_or_else(String::new, |span| message.text(span))
+            first.map_or(Cow::Borrowed(""), |span| message.text(span))
         };
         let (sent, control_id) = (text(7), text(10));
         let sent = sent.split('^').next().unwrap_or_default();
@@ -302,7 +303,7 @@ impl Mapper {
     }
 }
 
-impl<'p> Engine<'p, '_, '_> {
+impl<'t> Engine<'t> {
     /// Looks for what makes the message an error.
     fn refuse(&self, placed: &[Placed<'_>]) -> Result<(), NotCovered> {
         for placed in placed {
@@ -321,7 +322,7 @@ impl<'p> Engine<'p, '_, '_> {
         Ok(())
     }
 
-    fn run(&mut self, placed: &[Placed<'p>], makers: &'p HashMap<String, Makers>) {
+    fn run(&mut self, placed: &[Placed<'t>], makers: &'t Table<Makers>) {
         for placed in placed {
             let here = Here {
                 segment: placed.segment,
@@ -354,7 +355,7 @@ impl<'p> Engine<'p, '_, '_> {
                             apart,
                             request: first.request,
                             patch: &[],
-                            content: serde_json::Map::new(),
+                            content: Object::default(),
                             lists: Lists::default(),
                             mention: None,
                             live: false,

@@ -7,17 +7,17 @@ use super::date::{self, Zone};
 use super::facility::Facility;
 use super::lists::Lists;
 use super::message::{Message, Span};
-use super::object::{self, absent, insert, missing};
+use super::object::{self, absent, insert, lacks};
 use super::place::Place;
 use super::primitive::Refused;
-use super::program::{Block, Body, Origin, Program, Row, Source, Target};
+use super::program::{Block, Body, Origin, Patched, Program, Row, Source};
 use super::raw::Request;
 use super::structure::Scope;
 use super::taken::Taken;
+use super::tree::{Node, Object};
 use super::work;
 use foldhash::fast::RandomState;
-use serde_json::{Map, Value, json};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::BuildHasher;
 
 /// Where rows read from.
@@ -32,11 +32,11 @@ pub(super) struct Here {
 }
 
 /// A resource that is being made. Without `Debug`: it is all values.
-pub(super) struct Resource<'p> {
+pub(super) struct Resource<'t> {
     /// Its map; the first, where several add to it.
-    pub block: &'p Block,
+    pub block: &'t Block,
     /// What its message map calls it.
-    pub label: Option<&'p str>,
+    pub label: Option<&'t str>,
     /// Where it was made.
     pub here: Here,
     /// What identifies it; the first is empty where nothing does.
@@ -45,10 +45,10 @@ pub(super) struct Resource<'p> {
     pub apart: Vec<String>,
     /// How it is written.
     pub request: Request,
-    /// The elements that alone are written, each with its type, on what is there; none where it is written whole.
-    pub patch: &'p [(String, String)],
+    /// The elements that alone are written, on what is there; none where it is written whole.
+    pub patch: &'t [Patched],
     /// Its elements.
-    pub content: Map<String, Value>,
+    pub content: Object<'t>,
     /// Those of them that are long lists.
     pub(super) lists: Lists,
     /// The hash of what another mention of it would be, if it is one that the message may mention again.
@@ -80,31 +80,33 @@ pub(super) struct Trace {
 }
 
 /// The state of one message.
-pub(super) struct Engine<'p, 'm, 'a> {
-    pub(super) program: &'p Program,
-    pub(super) message: &'m Message<'a>,
-    pub(super) scopes: &'m [Scope],
+pub(super) struct Engine<'t> {
+    pub(super) program: &'t Program,
+    pub(super) message: &'t Message<'t>,
+    pub(super) scopes: &'t [Scope],
     pub(super) zone: Zone,
     /// Who sends.
     pub(super) facility: Facility,
-    pub(super) resources: Vec<Resource<'p>>,
+    pub(super) resources: Vec<Resource<'t>>,
     /// The values that rows have taken.
     pub(super) used: Vec<Taken>,
     pub(super) refused: Vec<(u32, Refused)>,
     pub(super) trace: Option<Vec<Trace>>,
     /// The resources that segment maps have made, by group and name.
-    pub(super) names: HashMap<(usize, &'p str), usize, RandomState>,
+    pub(super) names: HashMap<(usize, &'t str), usize, RandomState>,
     /// The resources that data type maps have made, by [`Resource::mention`].
     mentions: HashMap<u64, Vec<usize>, RandomState>,
     /// The best identifier at a place of a segment.
     pub(super) chosen: HashMap<(usize, Place), Option<String>, RandomState>,
     /// How many values and references have been put in.
     pub(super) taken: usize,
-    pub(super) path: Vec<&'p str>,
+    pub(super) path: Vec<&'t str>,
     /// The elements of the resource at hand that other segments have given it.
-    others: HashSet<String>,
+    others: Vec<&'t str>,
     /// The long lists of the object at hand.
     pub(super) lists: Lists,
+    /// Room for the leaves of the value at hand.
+    pub(super) leaves: Vec<Span>,
     /// How many data type maps are being run inside each other.
     depth: usize,
     pub(super) rows: Vec<Origin>,
@@ -118,12 +120,12 @@ pub(super) struct Mark {
     trace: usize,
 }
 
-impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
+impl<'t> Engine<'t> {
     /// For one message.
     pub(super) fn new(
-        program: &'p Program,
-        message: &'m Message<'a>,
-        scopes: &'m [Scope],
+        program: &'t Program,
+        message: &'t Message<'t>,
+        scopes: &'t [Scope],
         zone: Zone,
         explain: bool,
     ) -> Self {
@@ -142,8 +144,9 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
             chosen: HashMap::default(),
             taken: 0,
             path: Vec::new(),
-            others: HashSet::new(),
+            others: Vec::new(),
             lists: Lists::default(),
+            leaves: Vec::new(),
             depth: 0,
             rows: Vec::new(),
         }
@@ -175,7 +178,7 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
     }
 
     /// Adds what a segment map makes to a resource.
-    pub(super) fn add(&mut self, number: usize, body: &'p Body, here: Here) {
+    pub(super) fn add(&mut self, number: usize, body: &'t Body, here: Here) {
         let Some(resource) = self.resources.get_mut(number) else {
             return;
         };
@@ -186,7 +189,8 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
         }
         let (before, first) = (self.taken, self.used.len());
         work::done(content.len());
-        self.others = content.keys().cloned().collect();
+        self.others.clear();
+        self.others.extend(content.names());
         self.body(body, here, &mut content);
         self.path.pop();
         let resource = &mut self.resources[number];
@@ -196,25 +200,18 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
         resource.lists = std::mem::take(&mut self.lists);
     }
 
-    pub(super) fn body(&mut self, body: &'p Body, here: Here, out: &mut Map<String, Value>) {
+    pub(super) fn body(&mut self, body: &'t Body, here: Here, out: &mut Object<'t>) {
         let first = self.used.len();
         for row in &body.rows {
             work::done(1 + self.path.len());
-            let taken = row.unless.iter().any(|name| object::has(out, name));
-            let holds = row.when.as_ref().is_none_or(|when| self.holds(when, here));
-            let lacks = row.needs.iter().any(|name| !object::has(out, name));
-            if taken || lacks || !holds {
+            if !self.comes(row, here, out) {
                 continue;
             }
             self.rows.push(row.origin);
             self.path.extend(row.to.steps.iter().map(String::as_str));
             let made = self.row(row, here, out);
-            if let (false, Some(reason)) = (made, &row.absent) {
-                let value = absent(reason);
-                let _ = match row.to.primitive {
-                    true => insert(out, &mut self.lists, &beside(&row.to), value),
-                    false => insert(out, &mut self.lists, &row.to, value),
-                };
+            if let (false, Some(none)) = (made, &row.absent) {
+                insert(out, &mut self.lists, &none.to, absent(&none.reason));
             }
             self.path.truncate(self.path.len() - row.to.steps.len());
             self.rows.pop();
@@ -226,11 +223,25 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
                 engine.code_system(text) == system
             });
         }
-        for end in object::periods(out, &body.rows) {
+        for end in object::periods(out, body) {
             self.give_back(first, Refused::Period, |engine, text| {
                 date::parse(text).is_some_and(|moment| moment.date_time(engine.zone) == end)
             });
         }
+    }
+
+    /// Whether a row is to be looked at: most name a place that the message leaves empty, which is found out first.
+    fn comes(&self, row: &Row, here: Here, out: &Object<'t>) -> bool {
+        let place = match &row.source {
+            Source::Place { place, .. } | Source::Rows(Some(place), _) if row.absent.is_none() => {
+                Some(*place)
+            }
+            _ => None,
+        };
+        place.is_none_or(|place| self.has_bytes(place, here))
+            && !row.unless.iter().any(|asked| object::has(out, asked))
+            && row.needs.iter().all(|asked| object::has(out, asked))
+            && row.when.as_ref().is_none_or(|when| self.holds(when, here))
     }
 
     /// The last value taken since `first` that `is_it` becomes one that was not taken.
@@ -258,7 +269,7 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
     }
 
     /// Whether anything was made.
-    fn row(&mut self, row: &'p Row, here: Here, out: &mut Map<String, Value>) -> bool {
+    fn row(&mut self, row: &'t Row, here: Here, out: &mut Object<'t>) -> bool {
         match &row.source {
             Source::Nothing => false,
             Source::Reference(name) => {
@@ -267,10 +278,10 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
                     return false;
                 };
                 self.taken += 1;
-                let value = Value::Object(reference(number));
+                let value = Node::Object(reference(number));
                 insert(out, &mut self.lists, &row.to, value)
             }
-            Source::Constant(value) => insert(out, &mut self.lists, &row.to, value.clone()),
+            Source::Constant(value) => insert(out, &mut self.lists, &row.to, Node::constant(value)),
             Source::Skip(places) => {
                 let mut leaves = Vec::new();
                 for place in places {
@@ -325,19 +336,13 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
     }
 
     /// The object of a row with rows.
-    fn object(
-        &mut self,
-        row: &'p Row,
-        body: &'p Body,
-        here: Here,
-        out: &mut Map<String, Value>,
-    ) -> bool {
+    fn object(&mut self, row: &'t Row, body: &'t Body, here: Here, out: &mut Object<'t>) -> bool {
         let mark = self.mark();
         if row.to.steps.is_empty() {
             self.body(body, here, out);
             return self.taken > mark.taken;
         }
-        let mut inner = Map::new();
+        let mut inner = Object::default();
         let outer = std::mem::take(&mut self.lists);
         self.body(body, here, &mut inner);
         self.lists = outer;
@@ -352,17 +357,12 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
 
     /// Puts an object where its row says. One that another segment has put there stays as it is: a number of one segment is never
     /// given the unit of another.
-    pub(super) fn put(
-        &mut self,
-        row: &Row,
-        object: Map<String, Value>,
-        out: &mut Map<String, Value>,
-    ) -> bool {
+    pub(super) fn put(&mut self, row: &'t Row, object: Object<'t>, out: &mut Object<'t>) -> bool {
         let of_resource = self.path.len() == row.to.steps.len() + 1;
         let first = row.to.steps.first().filter(|_| of_resource);
-        let value = Value::Object(object);
-        if first.is_some_and(|first| self.others.contains(first))
-            && let Some(there @ Value::Object(_)) = object::get(out, &row.to.steps)
+        let value = Node::Object(object);
+        if first.is_some_and(|first| self.others.contains(&first.as_str()))
+            && let Some(there @ Node::Object(_)) = object::get(out, &row.to.steps)
         {
             return *there == value;
         }
@@ -370,9 +370,8 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
     }
 
     /// Whether an object has what it needs; undone where it has not.
-    fn keep(&mut self, mark: &Mark, body: &Body, object: &Map<String, Value>) -> bool {
-        if self.taken > mark.taken && !object.is_empty() && missing(object, &body.require).is_none()
-        {
+    fn keep(&mut self, mark: &Mark, body: &Body, object: &Object<'t>) -> bool {
+        if self.taken > mark.taken && !object.is_empty() && !lacks(object, &body.require) {
             return true;
         }
         self.undo(mark, Refused::Incomplete);
@@ -380,7 +379,7 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
     }
 
     /// What a data type map makes of a value: an element, or a reference to a resource.
-    pub(super) fn block(&mut self, block: &'p Block, here: Here) -> Option<Map<String, Value>> {
+    pub(super) fn block(&mut self, block: &'t Block, here: Here) -> Option<Object<'t>> {
         // Refused when maps are compiled; the stack is not to be the second to say so.
         if self.depth > DEEPEST {
             return None;
@@ -391,9 +390,9 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
         made
     }
 
-    fn block_inside(&mut self, block: &'p Block, here: Here) -> Option<Map<String, Value>> {
+    fn block_inside(&mut self, block: &'t Block, here: Here) -> Option<Object<'t>> {
         let mark = self.mark();
-        let mut content = Map::new();
+        let mut content = Object::default();
         let outer = block
             .resource
             .as_ref()
@@ -416,7 +415,8 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
             return Some(content);
         }
         // The same people and places are mentioned again and again.
-        let mention = self.mentions.hasher().hash_one((&block.name, &content));
+        let state = self.mentions.hasher();
+        let mention = state.hash_one((&block.name, content.hash(state)));
         let same = self.mentions.entry(mention).or_default();
         work::done(1 + same.len());
         let is_it = |number: &usize| {
@@ -448,33 +448,10 @@ impl<'p, 'm, 'a> Engine<'p, 'm, 'a> {
     }
 }
 
-/// A reference to a resource by its number, until it has an address.
-pub(super) fn reference(number: usize) -> Map<String, Value> {
-    let mut reference = Map::new();
-    reference.insert("reference".into(), json!(format!("{REFERENCE}{number}")));
-    reference
-}
-
-/// The number in a reference that has no address yet.
-pub(super) fn number_of(reference: &str) -> Option<usize> {
-    reference.strip_prefix(REFERENCE)?.parse().ok()
+/// A reference to a resource.
+pub(super) fn reference<'t>(number: usize) -> Object<'t> {
+    Object::from([("reference", Node::Address(number))])
 }
 
 /// Data type maps inside each other: HL7's have three levels. More are refused when they are compiled.
 pub(super) const DEEPEST: usize = 16;
-
-/// Stands before a resource's number. No value of a message begins with it: control characters are not kept.
-const REFERENCE: char = '\u{2}';
-
-/// The element that holds a primitive's extensions.
-fn beside(target: &Target) -> Target {
-    let mut steps = target.steps.clone();
-    if let Some(last) = steps.last_mut() {
-        last.insert(0, '_');
-    }
-    Target {
-        steps,
-        list: false,
-        primitive: false,
-    }
-}

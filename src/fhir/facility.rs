@@ -45,7 +45,9 @@ impl Facility {
             let mut all = message.repetitions(message.segment(0), field);
             let part = all.next().and_then(|hd| message.down(hd, number, 0));
             let part = part.filter(|part| message.valued(*part));
-            part.map_or_else(String::new, |part| message.text(message.leaf(part)))
+            part.map_or_else(String::new, |part| {
+                message.text(message.leaf(part)).into_owned()
+            })
         };
         let of_field = |field, before: &str| {
             let (name, id, kind) = (part(field, 1), part(field, 2), part(field, 3));

@@ -83,7 +83,7 @@ fn walk(scopes: &[Scope]) -> Vec<(usize, usize)> {
     walked
 }
 
-impl Engine<'_, '_, '_> {
+impl Engine<'_> {
     /// The nearest around a resource, else all inside its group, else, where the link says so, all in the group around that; in the
     /// order of the message.
     pub(super) fn targets<'l>(

@@ -4,6 +4,7 @@ use super::engine::{Engine, Here};
 use super::message::Span;
 use super::place::Place;
 use super::program::{As, Block, Part};
+use std::borrow::Cow;
 
 /// Types of identifiers (v2-0203) that a family shares, that are made up where they are not known, or that are of a visit and not
 /// of a patient: nobody is asked for by one.
@@ -14,7 +15,7 @@ pub(super) const SHARED: [&str; 11] = [
 /// Behind all types that a vocabulary ranks.
 const UNRANKED: u32 = 1000;
 
-impl Engine<'_, '_, '_> {
+impl Engine<'_> {
     /// What identifies a resource of this map.
     pub(super) fn key(&mut self, block: &Block, here: Here) -> Vec<String> {
         let mut key = self.parts(&block.key, here);
@@ -43,7 +44,7 @@ impl Engine<'_, '_, '_> {
         let text = match part.kind {
             As::Text => first().map(|span| {
                 let leaf = self.message.leaf(span);
-                self.message.text(leaf)
+                self.message.text(leaf).into_owned()
             }),
             As::Ei => first().and_then(|span| self.identifier(span, 1)),
             As::Cx => self.chosen(part.place, here),
@@ -108,7 +109,7 @@ impl Engine<'_, '_, '_> {
         let text = |span: Span, part, of_part| {
             let part = self.message.down(span, part, of_part);
             let part = part.filter(|part| self.message.valued(*part));
-            part.map_or_else(String::new, |part| {
+            part.map_or(Cow::Borrowed(""), |part| {
                 self.message.text(self.message.leaf(part))
             })
         };

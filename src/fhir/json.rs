@@ -1,44 +1,37 @@
-//! Writes resources as JSON. Numbers keep the digits that they came with (`1.50`), which FHIR counts as meaning.
+//! Writes resources as JSON.
 
-use serde_json::{Map, Value};
-use std::borrow::Cow;
+use super::tree::{Node, Object};
 
-/// Stands before a number's digits in a string of the tree. No value of a message begins with it: control characters are not
-/// kept.
-const NUMBER: char = '\u{1}';
-
-/// A number in its own digits.
-pub(super) fn number(digits: &str) -> Value {
-    Value::String(format!("{NUMBER}{digits}"))
-}
-
-/// Appends `value`. Strings go through `resolve`, which puts a reference's address in the place of its number.
-pub(super) fn write(out: &mut Vec<u8>, value: &Value, resolve: &dyn Fn(&str) -> Option<String>) {
+/// Appends `value`. `address` writes what stands for a resource of the bundle.
+pub(super) fn write(
+    out: &mut Vec<u8>,
+    value: &Node<'_>,
+    address: &mut dyn FnMut(&mut Vec<u8>, usize),
+) {
     match value {
-        Value::Null => out.extend_from_slice(b"null"),
-        Value::Bool(true) => out.extend_from_slice(b"true"),
-        Value::Bool(false) => out.extend_from_slice(b"false"),
-        Value::Number(number) => out.extend_from_slice(number.to_string().as_bytes()),
-        Value::String(text) => match text.strip_prefix(NUMBER) {
-            Some(digits) => out.extend_from_slice(digits.as_bytes()),
-            None => {
-                let text = resolve(text).map_or(Cow::Borrowed(text.as_str()), Cow::Owned);
-                write_text(out, &text);
-            }
-        },
-        Value::Array(items) => {
+        Node::Null => out.extend_from_slice(b"null"),
+        Node::Bool(true) => out.extend_from_slice(b"true"),
+        Node::Bool(false) => out.extend_from_slice(b"false"),
+        Node::Number(digits) => out.extend_from_slice(digits.as_bytes()),
+        Node::Text(text) => write_text(out, text),
+        Node::Address(number) => {
+            out.push(b'"');
+            address(out, *number);
+            out.push(b'"');
+        }
+        Node::List(items) => {
             out.push(b'[');
             for (at, item) in items.iter().enumerate() {
                 if at > 0 {
                     out.push(b',');
                 }
-                write(out, item, resolve);
+                write(out, item, address);
             }
             out.push(b']');
         }
-        Value::Object(members) => {
+        Node::Object(members) => {
             out.push(b'{');
-            write_members(out, members, resolve);
+            write_members(out, members, address);
             out.push(b'}');
         }
     }
@@ -47,8 +40,8 @@ pub(super) fn write(out: &mut Vec<u8>, value: &Value, resolve: &dyn Fn(&str) -> 
 /// The members of an object without its braces.
 pub(super) fn write_members(
     out: &mut Vec<u8>,
-    members: &Map<String, Value>,
-    resolve: &dyn Fn(&str) -> Option<String>,
+    members: &Object<'_>,
+    address: &mut dyn FnMut(&mut Vec<u8>, usize),
 ) {
     for (at, (name, value)) in members.iter().enumerate() {
         if at > 0 {
@@ -56,14 +49,28 @@ pub(super) fn write_members(
         }
         write_text(out, name);
         out.push(b':');
-        write(out, value, resolve);
+        write(out, value, address);
     }
 }
 
 /// A JSON string.
 pub(super) fn write_text(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
     let bytes = text.as_bytes();
+    out.reserve(bytes.len() + 2);
+    out.push(b'"');
+    let special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    // Without a way out in the middle, so that many bytes are looked at in one step.
+    let plain = !bytes
+        .iter()
+        .fold(false, |found, byte| found | special(*byte));
+    match plain {
+        true => out.extend_from_slice(bytes),
+        false => escape(out, bytes),
+    }
+    out.push(b'"');
+}
+
+fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut start = 0;
     for (at, byte) in bytes.iter().enumerate() {
         let escape: &[u8] = match byte {
@@ -80,20 +87,24 @@ pub(super) fn write_text(out: &mut Vec<u8>, text: &str) {
         start = at + 1;
     }
     out.extend_from_slice(&bytes[start..]);
-    out.push(b'"');
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::borrow::Cow;
 
     #[test]
     fn the_tree_is_written_and_numbers_keep_their_digits() {
-        let value = json!({"a": [1, true, null, "x\"\\\n"], "n": number("1.50"), "r": "@1"});
+        let value = json!({"a": [1, true, null, "x\"\\\n"]});
+        let mut value = Node::constant(&value);
+        let object = value.as_object_mut().unwrap();
+        object.push("n", Node::Number(Cow::Borrowed("1.50")));
+        object.push("r", Node::Address(1));
         let mut out = Vec::new();
-        write(&mut out, &value, &|text| {
-            (text == "@1").then(|| "urn:uuid:1".into())
+        write(&mut out, &value, &mut |out, number| {
+            out.extend(format!("urn:uuid:{number}").bytes());
         });
         assert_eq!(
             String::from_utf8(out).unwrap(),

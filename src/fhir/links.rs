@@ -1,21 +1,21 @@
 //! What is done when all maps have added to the resources: those that lack something go, the others refer to each other.
 
-use super::engine::{Engine, number_of, reference};
+use super::engine::{Engine, reference};
 use super::groups::{Beside, Groups};
 use super::lists::Lists;
 use super::object::{absent, forget, has, insert};
 use super::primitive::Refused;
-use super::program::Link;
+use super::program::{Asked, Link};
 use super::structure::Scope;
 use super::taken::Taken;
+use super::tree::Node;
 use super::work;
-use serde_json::Value;
 use std::collections::HashSet;
 
-impl<'p> Engine<'p, '_, '_> {
+impl<'t> Engine<'t> {
     /// Takes out the resources that lack what FHIR requires of them, before anything refers to them. A reference that a link will
     /// set counts as there, as long as there is something to refer to.
-    pub(super) fn settle(&mut self, links: &[Link], groups: &Groups<'_>) {
+    pub(super) fn settle(&mut self, links: &'t [Link], groups: &Groups<'_>) {
         let mut gone = HashSet::new();
         loop {
             let mut more = false;
@@ -25,16 +25,16 @@ impl<'p> Engine<'p, '_, '_> {
                 let Some(label) = resource.label.filter(|_| resource.live) else {
                     continue;
                 };
-                let comes = |name: &str| {
+                let comes = |asked: &Asked| {
                     let own = links.iter().filter(|link| link.of == label);
                     let mut own =
-                        own.filter(|link| link.to.steps.first().is_some_and(|to| to == name));
+                        own.filter(|link| link.to.steps.first().is_some_and(|to| asked.is(to)));
                     own.any(|link| link.absent.is_some() || self.has_target(groups, number, link))
                 };
                 let complete = resource.block.body.require.iter().all(|one_of| {
                     one_of
                         .iter()
-                        .any(|name| has(&resource.content, name) || comes(name))
+                        .any(|asked| has(&resource.content, asked) || comes(asked))
                 });
                 if !complete {
                     self.take_out(number);
@@ -45,7 +45,7 @@ impl<'p> Engine<'p, '_, '_> {
             if !more {
                 return;
             }
-            let is_gone = |to: &str| number_of(to).is_some_and(|number| gone.contains(&number));
+            let is_gone = |number: usize| gone.contains(&number);
             for resource in &mut self.resources {
                 let content = &mut resource.content;
                 content.retain(|_, value| forget(value, &is_gone));
@@ -56,7 +56,7 @@ impl<'p> Engine<'p, '_, '_> {
     /// The place of the first resource that a link refers to `subject` from, and that finds none.
     pub(super) fn nobodys(
         &self,
-        links: &[Link],
+        links: &'t [Link],
         groups: &Groups<'_>,
         subject: &str,
     ) -> Option<String> {
@@ -113,14 +113,14 @@ impl<'p> Engine<'p, '_, '_> {
 
     /// Gives back to the ledger what a resource of the same identity had no room for. Where its text was changed on the way, and so
     /// cannot be found, all that the resource took.
-    pub(super) fn drop_values(&mut self, dropped: Vec<(usize, Value)>) {
+    pub(super) fn drop_values(&mut self, dropped: Vec<(usize, Node<'t>)>) {
         for (number, value) in dropped {
             let mut texts = Vec::new();
             strings(&value, &mut texts);
             for (from, to) in self.resources[number].took.clone() {
                 let all = self.used.get(from..to).unwrap_or_default();
                 work::done(all.len());
-                let is_it = |taken: &Taken| texts.contains(&self.message.text(taken.span));
+                let is_it = |taken: &Taken| texts.contains(&&*self.message.text(taken.span));
                 let lost: Vec<bool> = all.iter().map(is_it).collect();
                 let some = lost.contains(&true);
                 for (taken, lost) in self.used[from..to].iter_mut().zip(lost) {
@@ -133,13 +133,18 @@ impl<'p> Engine<'p, '_, '_> {
     }
 
     /// Sets the references between resources.
-    pub(super) fn link(&mut self, links: &[Link], groups: &Groups<'_>) {
+    pub(super) fn link(&mut self, links: &'t [Link], groups: &Groups<'_>) {
         let mut beside = Beside::new();
         for link in links {
             for number in groups.named(&link.of).iter().copied() {
                 work::done(1);
                 let resource = &self.resources[number];
-                if !resource.live || link.unless.iter().any(|name| has(&resource.content, name)) {
+                if !resource.live
+                    || link
+                        .unless
+                        .iter()
+                        .any(|asked| has(&resource.content, asked))
+                {
                     continue;
                 }
                 let targets = self.targets(groups, &mut beside, number, link);
@@ -151,7 +156,7 @@ impl<'p> Engine<'p, '_, '_> {
                         content,
                         &mut lists,
                         &link.to,
-                        Value::Object(reference(*target)),
+                        Node::Object(reference(*target)),
                     );
                 }
                 if let (true, Some(reason)) = (targets.is_empty(), &link.absent) {
@@ -163,12 +168,11 @@ impl<'p> Engine<'p, '_, '_> {
 }
 
 /// The texts in a value.
-fn strings(value: &Value, found: &mut Vec<String>) {
+fn strings<'v>(value: &'v Node<'_>, found: &mut Vec<&'v str>) {
     match value {
-        Value::String(text) => found.push(text.clone()),
-        Value::Number(number) => found.push(number.to_string()),
-        Value::Array(items) => items.iter().for_each(|item| strings(item, found)),
-        Value::Object(members) => members.values().for_each(|member| strings(member, found)),
-        Value::Null | Value::Bool(_) => {}
+        Node::Text(text) | Node::Number(text) => found.push(text),
+        Node::List(items) => items.iter().for_each(|item| strings(item, found)),
+        Node::Object(members) => members.values().for_each(|member| strings(member, found)),
+        Node::Null | Node::Bool(_) | Node::Address(_) => {}
     }
 }

@@ -3,11 +3,10 @@
 //! A sender may repeat a field some thousand times. Up to [`SHORT`] items a list is looked through, as nearly all are; of a longer
 //! one the items are known by their hashes, and only those of one hash are compared.
 
+use super::tree::Node;
 use super::work;
 use foldhash::fast::RandomState;
-use serde_json::Value;
 use std::collections::HashMap;
-use std::hash::BuildHasher;
 
 /// Items up to which looking through is cheaper than remembering.
 const SHORT: usize = 16;
@@ -28,7 +27,12 @@ struct Known {
 
 impl Lists {
     /// Adds an item to the list at the end of these steps, unless it has the same one: the same twice says nothing more.
-    pub(super) fn add(&mut self, steps: &[String], items: &mut Vec<Value>, item: Value) {
+    pub(super) fn add<'t>(
+        &mut self,
+        steps: &[impl AsRef<str>],
+        items: &mut Vec<Node<'t>>,
+        item: Node<'t>,
+    ) {
         if items.len() < SHORT {
             work::done(items.len());
             if !items.contains(&item) {
@@ -37,7 +41,7 @@ impl Lists {
             return;
         }
         let known = self.known(steps, items);
-        let hash = known.places.hasher().hash_one(&item);
+        let hash = item.hash(known.places.hasher());
         let same = known.places.entry(hash).or_default();
         work::done(1 + same.len());
         if !same.iter().any(|at| items.get(*at) == Some(&item)) {
@@ -48,11 +52,14 @@ impl Lists {
     }
 
     /// What is known of a list. All of it is learnt where somebody else has changed it.
-    fn known(&mut self, steps: &[String], items: &[Value]) -> &mut Known {
-        let found = self.0.iter().position(|known| known.steps == steps);
+    fn known(&mut self, steps: &[impl AsRef<str>], items: &[Node<'_>]) -> &mut Known {
+        let found = self.0.iter().position(|known| {
+            let own = known.steps.iter();
+            own.map(String::as_str).eq(steps.iter().map(AsRef::as_ref))
+        });
         let at = found.unwrap_or_else(|| {
             self.0.push(Known {
-                steps: steps.to_vec(),
+                steps: steps.iter().map(|step| step.as_ref().to_owned()).collect(),
                 items: 0,
                 places: HashMap::default(),
             });
@@ -63,7 +70,7 @@ impl Lists {
             work::done(items.len());
             known.places.clear();
             for (at, item) in items.iter().enumerate() {
-                let hash = known.places.hasher().hash_one(item);
+                let hash = item.hash(known.places.hasher());
                 known.places.entry(hash).or_default().push(at);
             }
             known.items = items.len();
@@ -76,7 +83,7 @@ impl Lists {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn item() -> impl Strategy<Value = Value> {
         (0..40_u8, 0..3_u8).prop_map(|(value, kind)| match kind {
@@ -94,16 +101,19 @@ mod tests {
         ) {
             let (one, other) = (["a".to_owned()], ["a".to_owned(), "b".to_owned()]);
             let mut lists = Lists::default();
-            let (mut own, mut expected) = (<[Vec<Value>; 2]>::default(), <[Vec<Value>; 2]>::default());
-            for (item, second) in all {
-                let number = usize::from(second);
+            let (mut own, mut expected) = (<[Vec<Node<'_>>; 2]>::default(), <[Vec<&Value>; 2]>::default());
+            for (item, second) in &all {
+                let number = usize::from(*second);
                 if !expected[number].contains(&item) {
-                    expected[number].push(item.clone());
+                    expected[number].push(item);
                 }
-                let steps: &[String] = if second { &other } else { &one };
-                lists.add(steps, &mut own[number], item);
+                let steps: &[String] = if *second { &other } else { &one };
+                lists.add(steps, &mut own[number], Node::constant(item));
             }
-            prop_assert_eq!(own, expected);
+            for (own, expected) in own.iter().zip(&expected) {
+                let expected = expected.iter().map(|item| Node::constant(item));
+                prop_assert!(own.iter().cloned().eq(expected));
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use super::work;
 use crate::hl7::escape::{Token, next_token, unhex};
 use crate::hl7::index::Segment;
 use crate::hl7::{Delimiters, Header, Index};
+use std::borrow::Cow;
 
 /// HL7's null: what is there is to be deleted. FHIR's resources cannot say so, and it is read as nothing.
 const NULL: &[u8] = b"\"\"";
@@ -201,19 +202,21 @@ impl<'a> Message<'a> {
     }
 
     /// A leaf's text without escapes and blanks around it; empty for HL7's null.
-    pub(super) fn text(&self, span: Span) -> String {
+    pub(super) fn text(&self, span: Span) -> Cow<'a, str> {
         let raw = self.raw(span).trim_ascii();
         work::done(1 + raw.len());
         match raw {
-            NULL => String::new(),
+            NULL => Cow::Borrowed(""),
             _ => self.decode(raw),
         }
     }
 
-    fn decode(&self, mut raw: &[u8]) -> String {
+    fn decode(&self, mut raw: &'a [u8]) -> Cow<'a, str> {
         let plain = |byte: &u8| *byte >= 0x20 && Some(*byte) != self.delimiters.escape;
-        if raw.iter().all(|byte| plain(byte) && byte.is_ascii()) {
-            return String::from_utf8_lossy(raw).into_owned();
+        if raw.iter().all(|byte| plain(byte) && byte.is_ascii())
+            && let Ok(text) = std::str::from_utf8(raw)
+        {
+            return Cow::Borrowed(text);
         }
         let mut bytes = Vec::with_capacity(raw.len());
         while let Some((token, rest)) = next_token(raw, &self.delimiters) {
@@ -236,7 +239,7 @@ impl<'a> Message<'a> {
         };
         let text: String = text.replace("\r\n", "\n").replace('\r', "\n");
         let text: String = text.chars().filter(kept).collect();
-        text.trim().to_owned()
+        Cow::Owned(text.trim().to_owned())
     }
 }
 
@@ -313,7 +316,7 @@ mod tests {
     fn values_are_found_at_every_level() {
         with(MESSAGE, |message| {
             let pid = message.segment(1);
-            let get = |place: &str| -> Vec<String> {
+            let get = |place: &str| -> Vec<Cow<'_, str>> {
                 message
                     .at(pid, Place::in_segment(place).unwrap())
                     .map(|span| message.text(message.leaf(span)))

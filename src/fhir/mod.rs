@@ -34,6 +34,7 @@ mod reading;
 mod structure;
 mod systems;
 mod taken;
+mod tree;
 mod types;
 mod values;
 mod work;

@@ -2,39 +2,34 @@
 
 use super::date;
 use super::lists::Lists;
-use super::program::{Program, Row, Target};
+use super::program::{Asked, Body, Program, Target};
 use super::raw::Finish;
+use super::tree::{Node, Object};
 use super::types::V2_TABLE;
 use super::work;
-use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
 /// Puts a value where a target says. False where something else is there: the first stays, and adds what it lacks from an
 /// object that comes second. `lists` is what is known of the object's long lists.
-pub(super) fn insert(
-    out: &mut Map<String, Value>,
+pub(super) fn insert<'t>(
+    out: &mut Object<'t>,
     lists: &mut Lists,
-    target: &Target,
-    value: Value,
+    target: &'t Target,
+    value: Node<'t>,
 ) -> bool {
     let Some((last, way)) = target.steps.split_last() else {
         return false;
     };
     let mut at = out;
     for step in way {
-        let next = at
-            .entry(step.as_str())
-            .or_insert_with(|| Value::Object(Map::new()));
-        match next {
-            Value::Object(inner) => at = inner,
+        match at.or_insert(step, Node::Object(Object::default())) {
+            Node::Object(inner) => at = inner,
             _ => return false,
         }
     }
     if target.list {
-        let list = at
-            .entry(last.as_str())
-            .or_insert_with(|| Value::Array(Vec::new()));
-        return match list {
-            Value::Array(items) => {
+        return match at.or_insert(last, Node::List(Vec::new())) {
+            Node::List(items) => {
                 lists.add(&target.steps, items, value);
                 true
             }
@@ -43,14 +38,14 @@ pub(super) fn insert(
     }
     match (at.get_mut(last), value) {
         (None, value) => {
-            at.insert(last.clone(), value);
+            at.push(last, value);
             true
         }
         (Some(own), value) if *own == value => true,
-        (Some(Value::Object(own)), Value::Object(value)) => {
+        (Some(Node::Object(own)), Node::Object(value)) => {
             let before = own.len();
             for (name, value) in value {
-                own.entry(name).or_insert(value);
+                own.or_insert(name, value);
             }
             own.len() > before
         }
@@ -59,7 +54,7 @@ pub(super) fn insert(
 }
 
 /// What is where a target says.
-pub(super) fn get<'o>(object: &'o Map<String, Value>, steps: &[String]) -> Option<&'o Value> {
+pub(super) fn get<'o, 't>(object: &'o Object<'t>, steps: &[String]) -> Option<&'o Node<'t>> {
     let (first, rest) = steps.split_first()?;
     let inner = object.get(first)?;
     match rest.is_empty() {
@@ -69,38 +64,36 @@ pub(super) fn get<'o>(object: &'o Map<String, Value>, steps: &[String]) -> Optio
 }
 
 /// Adds what a second object says of the same thing: lists are joined, the first value stays, and what is not kept is returned.
-pub(super) fn join(
-    own: &mut Map<String, Value>,
+pub(super) fn join<'t>(
+    own: &mut Object<'t>,
     lists: &mut Lists,
-    other: Map<String, Value>,
-) -> Vec<Value> {
+    other: Object<'t>,
+) -> Vec<Node<'t>> {
     let mut dropped = Vec::new();
     join_at(&mut Vec::new(), own, lists, other, &mut dropped);
     dropped
 }
 
 /// The same of the objects at the end of these steps.
-fn join_at(
-    steps: &mut Vec<String>,
-    own: &mut Map<String, Value>,
+fn join_at<'t>(
+    steps: &mut Vec<&'t str>,
+    own: &mut Object<'t>,
     lists: &mut Lists,
-    other: Map<String, Value>,
-    dropped: &mut Vec<Value>,
+    other: Object<'t>,
+    dropped: &mut Vec<Node<'t>>,
 ) {
     for (name, value) in other {
         work::done(1);
-        match (own.get_mut(&name), value) {
-            (None, value) => {
-                own.insert(name, value);
-            }
-            (Some(Value::Array(own)), Value::Array(items)) => {
+        match (own.get_mut(name), value) {
+            (None, value) => own.push(name, value),
+            (Some(Node::List(own)), Node::List(items)) => {
                 steps.push(name);
                 for item in items {
                     lists.add(steps, own, item);
                 }
                 steps.pop();
             }
-            (Some(Value::Object(own)), Value::Object(inner)) if !is_reference(own) => {
+            (Some(Node::Object(own)), Node::Object(inner)) if !own.has("reference") => {
                 steps.push(name);
                 join_at(steps, own, lists, inner, dropped);
                 steps.pop();
@@ -111,20 +104,16 @@ fn join_at(
     }
 }
 
-fn is_reference(object: &Map<String, Value>) -> bool {
-    object.contains_key("reference")
-}
-
 /// Takes out what refers to one of these resources, and what is empty then. False where nothing of it is left.
-pub(super) fn forget(value: &mut Value, gone: &impl Fn(&str) -> bool) -> bool {
+pub(super) fn forget(value: &mut Node<'_>, gone: &impl Fn(usize) -> bool) -> bool {
     work::done(1);
     match value {
-        Value::Array(items) => {
+        Node::List(items) => {
             items.retain_mut(|item| forget(item, gone));
             !items.is_empty()
         }
-        Value::Object(members) => {
-            if text(members, "reference").is_some_and(gone) {
+        Node::Object(members) => {
+            if matches!(members.get("reference"), Some(Node::Address(number)) if gone(*number)) {
                 return false;
             }
             members.retain(|_, member| forget(member, gone));
@@ -134,49 +123,34 @@ pub(super) fn forget(value: &mut Value, gone: &impl Fn(&str) -> bool) -> bool {
     }
 }
 
-/// Whether an element is there; `value*` is any that begins so.
-pub(super) fn has(object: &Map<String, Value>, name: &str) -> bool {
-    if let Some(start) = name.strip_suffix('*') {
-        return object.keys().any(|key| key.starts_with(start));
+/// Whether an element is there.
+pub(super) fn has(object: &Object<'_>, asked: &Asked) -> bool {
+    match asked {
+        Asked::Starts(start) => object.names().any(|name| name.starts_with(start)),
+        Asked::Steps(steps) => get(object, steps).is_some(),
     }
-    let mut at = object;
-    let mut steps = name.split('.').peekable();
-    while let Some(step) = steps.next() {
-        match at.get(step) {
-            None => return false,
-            Some(_) if steps.peek().is_none() => return true,
-            Some(Value::Object(inner)) => at = inner,
-            Some(_) => return false,
-        }
-    }
-    false
 }
 
-/// The first of the requirements that an object does not meet.
-pub(super) fn missing<'r>(
-    object: &Map<String, Value>,
-    require: &'r [Vec<String>],
-) -> Option<&'r [String]> {
-    require
-        .iter()
-        .find(|one_of| !one_of.iter().any(|name| has(object, name)))
-        .map(Vec::as_slice)
+/// Whether it lacks one of these, of each of which it needs one.
+pub(super) fn lacks(object: &Object<'_>, require: &[Vec<Asked>]) -> bool {
+    let mut require = require.iter();
+    require.any(|one_of| !one_of.iter().any(|asked| has(object, asked)))
 }
 
 /// What stands for a value that is not known.
-pub(super) fn absent(reason: &str) -> Value {
-    json!({"extension": [{
-        "url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason",
-        "valueCode": reason,
-    }]})
+pub(super) fn absent(reason: &str) -> Node<'_> {
+    let url = "http://hl7.org/fhir/StructureDefinition/data-absent-reason";
+    let extension = Object::from([("url", Node::text(url)), ("valueCode", Node::text(reason))]);
+    let all = Node::List(vec![Node::Object(extension)]);
+    Node::Object(Object::from([("extension", all)]))
 }
 
 /// Applies a rule; the system that was taken out by it.
-pub(super) fn finish(
-    object: &mut Map<String, Value>,
+pub(super) fn finish<'t>(
+    object: &mut Object<'t>,
     rule: Finish,
     program: &Program,
-) -> Option<String> {
+) -> Option<Cow<'t, str>> {
     match rule {
         Finish::Coding => coding(object, program),
         Finish::Quantity => quantity(object, program),
@@ -187,18 +161,14 @@ pub(super) fn finish(
     }
 }
 
-fn text<'o>(object: &'o Map<String, Value>, name: &str) -> Option<&'o str> {
-    object.get(name).and_then(Value::as_str)
-}
-
-fn coding(object: &mut Map<String, Value>, program: &Program) -> Option<String> {
-    let system = text(object, "system")?;
+fn coding<'t>(object: &mut Object<'t>, program: &Program) -> Option<Cow<'t, str>> {
+    let system = object.text("system")?;
     let known = match system.strip_prefix(V2_TABLE) {
         Some(table) => program.tables.get(table).copied(),
         None if system == UCUM => program.units,
         None => return None,
     };
-    let code = text(object, "code").unwrap_or_default();
+    let code = object.text("code").unwrap_or_default();
     let is_one = known.is_some_and(|number| program.vocabularies[number].codes.contains_key(code));
     // Also where the table is not known here: the validators know all of them.
     match is_one {
@@ -207,9 +177,9 @@ fn coding(object: &mut Map<String, Value>, program: &Program) -> Option<String> 
     }
 }
 
-fn take_text(object: &mut Map<String, Value>, name: &str) -> Option<String> {
-    match object.shift_remove(name) {
-        Some(Value::String(text)) => Some(text),
+fn take_text<'t>(object: &mut Object<'t>, name: &str) -> Option<Cow<'t, str>> {
+    match object.take(name) {
+        Some(Node::Text(text)) => Some(text),
         _ => None,
     }
 }
@@ -217,9 +187,9 @@ fn take_text(object: &mut Map<String, Value>, name: &str) -> Option<String> {
 /// The system of units.
 const UCUM: &str = "http://unitsofmeasure.org";
 
-fn quantity(object: &mut Map<String, Value>, program: &Program) -> Option<String> {
-    let is_ucum = text(object, "system") == Some(UCUM);
-    let unit = text(object, "code").or_else(|| text(object, "unit"));
+fn quantity<'t>(object: &mut Object<'t>, program: &Program) -> Option<Cow<'t, str>> {
+    let is_ucum = object.text("system") == Some(UCUM);
+    let unit = object.text("code").or_else(|| object.text("unit"));
     let known = unit.is_some_and(|unit| {
         program
             .units
@@ -230,61 +200,59 @@ fn quantity(object: &mut Map<String, Value>, program: &Program) -> Option<String
         false => None,
     };
     // qty-3: a code needs its system.
-    if object.contains_key("code") && !object.contains_key("system") {
-        let code = object.shift_remove("code");
-        if let Some(code) = code {
-            object.entry("unit").or_insert(code);
-        }
+    if object.has("code")
+        && !object.has("system")
+        && let Some(code) = object.take("code")
+    {
+        object.or_insert("unit", code);
     }
     removed
 }
 
 /// app-2 and app-3.
-fn appointment(object: &mut Map<String, Value>) {
-    if !object.contains_key("end")
-        && let Some(start) = text(object, "start")
-        && let Some(minutes) = object.get("minutesDuration").and_then(Value::as_i64)
+fn appointment(object: &mut Object<'_>) {
+    let minutes = match object.get("minutesDuration") {
+        Some(Node::Number(digits)) => digits.parse().ok(),
+        _ => None,
+    };
+    if !object.has("end")
+        && let (Some(start), Some(minutes)) = (object.text("start"), minutes)
         && let Some(end) = date::later(start, minutes)
     {
-        object.insert("end".into(), json!(end));
+        object.push("end", Node::Text(Cow::Owned(end)));
     }
-    if object.contains_key("start") && object.contains_key("end") {
+    if object.has("start") && object.has("end") {
         return;
     }
-    object.shift_remove("start");
-    object.shift_remove("end");
-    let status = match text(object, "status") {
+    object.take("start");
+    object.take("end");
+    let status = match object.text("status") {
         Some("proposed" | "cancelled" | "waitlist") => return,
         // It does not take place, and of these only a cancelled one needs no time.
         Some("entered-in-error" | "noshow") => "cancelled",
         _ => "proposed",
     };
-    object.insert("status".into(), json!(status));
+    object.set("status", Node::text(status));
 }
 
 /// per-1, in each element that is a period, and in those further inside to which a row has given an end: an end before the start is
 /// taken out. So is one of which that cannot be told.
-pub(super) fn periods(object: &mut Map<String, Value>, rows: &[Row]) -> Vec<String> {
-    let inner = object.values_mut().filter_map(Value::as_object_mut);
-    let mut ends: Vec<String> = inner.filter_map(period).collect();
-    for row in rows {
-        if let [way @ .., _, last] = &row.to.steps[..]
-            && matches!(last.as_str(), "start" | "end")
-            && !way.is_empty()
-        {
-            let mut at = Some(&mut *object);
-            for step in row.to.steps.iter().take(way.len() + 1) {
-                let inner = at.and_then(|at| at.get_mut(step));
-                at = inner.and_then(Value::as_object_mut);
-            }
-            ends.extend(at.and_then(period));
+pub(super) fn periods<'t>(object: &mut Object<'t>, body: &Body) -> Vec<Cow<'t, str>> {
+    let inner = object.values_mut().filter_map(Node::as_object_mut);
+    let mut ends: Vec<Cow<'_, str>> = inner.filter_map(period).collect();
+    for way in &body.periods {
+        let mut at = Some(&mut *object);
+        for step in way {
+            let inner = at.and_then(|at| at.get_mut(step));
+            at = inner.and_then(Node::as_object_mut);
         }
+        ends.extend(at.and_then(period));
     }
     ends
 }
 
-fn period(object: &mut Map<String, Value>) -> Option<String> {
-    let (start, end) = (text(object, "start")?, text(object, "end")?);
+fn period<'t>(object: &mut Object<'t>) -> Option<Cow<'t, str>> {
+    let (start, end) = (object.text("start")?, object.text("end")?);
     match date::in_order(start, end) {
         true => None,
         false => take_text(object, "end"),
@@ -294,6 +262,7 @@ fn period(object: &mut Map<String, Value>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
     fn target(text: &str) -> Target {
         let (path, list) = text
@@ -302,40 +271,41 @@ mod tests {
         Target {
             steps: path.split('.').map(str::to_owned).collect(),
             list,
-            primitive: false,
         }
     }
 
-    fn object(value: Value) -> Map<String, Value> {
-        match value {
-            Value::Object(object) => object,
+    fn object(value: &Value) -> Object<'_> {
+        match Node::constant(value) {
+            Node::Object(object) => object,
             _ => panic!("not an object"),
         }
     }
 
     #[test]
     fn the_first_value_stays() {
-        let mut out = Map::new();
-        for (at, value, done) in [
+        let rows = [
             ("period.start", json!("a"), true),
             ("period.start", json!("b"), false),
             ("name[]", json!({"text": "x"}), true),
             ("name[]", json!({"text": "x"}), true),
             ("period", json!({"start": "c", "end": "d"}), true),
             ("name.text", json!("x"), false),
-        ] {
-            let lists = &mut Lists::default();
-            assert_eq!(insert(&mut out, lists, &target(at), value), done, "{at}");
+        ];
+        let rows = rows.map(|(at, value, done)| (target(at), value, done));
+        let mut out = Object::default();
+        for (at, value, done) in &rows {
+            let value = Node::constant(value);
+            let inserted = insert(&mut out, &mut Lists::default(), at, value);
+            assert_eq!(inserted, *done, "{at:?}");
         }
-        assert_eq!(
-            Value::Object(out),
-            json!({"period": {"start": "a", "end": "d"}, "name": [{"text": "x"}]})
-        );
+        let expected = json!({"period": {"start": "a", "end": "d"}, "name": [{"text": "x"}]});
+        assert!(out == object(&expected));
     }
 
     #[test]
     fn elements_are_asked_for() {
-        let object = object(json!({"valueString": "x", "code": {"text": "y"}}));
+        let value = json!({"valueString": "x", "code": {"text": "y"}});
+        let object = object(&value);
         for (name, there) in [
             ("value*", true),
             ("code.text", true),
@@ -343,11 +313,11 @@ mod tests {
             ("valueString.x", false),
             ("period", false),
         ] {
-            assert_eq!(has(&object, name), there, "{name}");
+            assert_eq!(has(&object, &Asked::read(name)), there, "{name}");
         }
-        let require = |text: &str| vec![text.split('|').map(str::to_owned).collect::<Vec<_>>()];
-        assert!(missing(&object, &require("name|code")).is_none());
-        assert!(missing(&object, &require("name|telecom")).is_some());
+        let require = |text: &str| [text.split('|').map(Asked::read).collect::<Vec<_>>()];
+        assert!(!lacks(&object, &require("name|code")));
+        assert!(lacks(&object, &require("name|telecom")));
     }
 
     #[test]
@@ -375,9 +345,10 @@ mod tests {
             ("2020", "2020", true),
             ("2020", "2019", false),
         ] {
-            let mut object = object(json!({"start": start, "end": end}));
+            let value = json!({"start": start, "end": end});
+            let mut object = object(&value);
             let _ = period(&mut object);
-            assert_eq!(object.contains_key("end"), kept, "{start} {end}");
+            assert_eq!(object.has("end"), kept, "{start} {end}");
         }
     }
 }

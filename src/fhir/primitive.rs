@@ -1,10 +1,10 @@
 //! FHIR's primitive types from v2 text: each value fits its type's rules, or is refused with a reason.
 
 use super::date::{self, Zone};
-use super::json::number;
+use super::tree::Node;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use std::borrow::Cow;
 
 /// What a row's `as` can name beside data type maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,46 +126,51 @@ impl Primitive {
     ///
     /// # Errors
     /// Why it does not fit.
-    pub fn of(self, text: String, zone: Zone) -> Result<Value, Refused> {
+    pub(super) fn of(self, text: Cow<'_, str>, zone: Zone) -> Result<Node<'_>, Refused> {
+        let made = |text: String| Node::Text(Cow::Owned(text));
         match self {
-            Self::String | Self::Text => Ok(Value::String(text)),
-            Self::Code if is_code(&text) => Ok(Value::String(text)),
+            Self::String | Self::Text => Ok(Node::Text(text)),
+            Self::Code if is_code(&text) => Ok(Node::Text(text)),
             Self::Code => Err(Refused::Code),
             Self::Uri | Self::CodeSystem | Self::System | Self::EntitySystem | Self::Namespace => {
                 match is_uri(&text) {
-                    true => Ok(Value::String(text)),
+                    true => Ok(Node::Text(text)),
                     false => Err(Refused::Uri),
                 }
             }
             Self::Date => {
                 let moment = date::parse(&text).ok_or(Refused::Date)?;
-                Ok(Value::String(moment.date()))
+                Ok(made(moment.date()))
             }
             Self::DateTime => {
                 let moment = date::parse(&text).ok_or(Refused::Date)?;
-                Ok(Value::String(moment.date_time(zone)))
+                Ok(made(moment.date_time(zone)))
             }
             Self::Instant => {
                 let moment = date::parse(&text).ok_or(Refused::Date)?;
                 let instant = moment.instant(zone).ok_or(Refused::NoTime)?;
-                Ok(Value::String(instant))
+                Ok(made(instant))
             }
-            Self::Time => date::time(&text).map(Value::String).ok_or(Refused::Date),
+            Self::Time => date::time(&text).map(made).ok_or(Refused::Date),
             Self::Decimal => decimal(&text)
-                .map(|text| number(&text))
+                .map(|digits| Node::Number(Cow::Owned(digits)))
                 .ok_or(Refused::Number),
-            Self::PositiveInt => whole(&text, 1).ok_or(Refused::Number),
-            Self::UnsignedInt => whole(&text, 0).ok_or(Refused::Number),
-            Self::Boolean => match text.as_str() {
-                "true" => Ok(Value::Bool(true)),
-                "false" => Ok(Value::Bool(false)),
+            Self::PositiveInt => whole(&text, 1).map(number).ok_or(Refused::Number),
+            Self::UnsignedInt => whole(&text, 0).map(number).ok_or(Refused::Number),
+            Self::Boolean => match &*text {
+                "true" => Ok(Node::Bool(true)),
+                "false" => Ok(Node::Bool(false)),
                 _ => Err(Refused::Vocabulary),
             },
-            Self::Base64 => base64(&text).ok_or(Refused::Encoding),
-            Self::Hex => hex(&text).ok_or(Refused::Encoding),
-            Self::Encoded => Ok(Value::String(STANDARD.encode(text))),
+            Self::Base64 => base64(&text).map(made).ok_or(Refused::Encoding),
+            Self::Hex => hex(&text).map(made).ok_or(Refused::Encoding),
+            Self::Encoded => Ok(made(STANDARD.encode(text.as_bytes()))),
         }
     }
+}
+
+fn number<'t>(number: u32) -> Node<'t> {
+    Node::Number(Cow::Owned(number.to_string()))
 }
 
 /// FHIR `code`.
@@ -228,26 +233,26 @@ pub fn decimal(text: &str) -> Option<String> {
     })
 }
 
-fn whole(text: &str, least: u32) -> Option<Value> {
+fn whole(text: &str, least: u32) -> Option<u32> {
     let text = text.strip_prefix('+').unwrap_or(text);
     let text = text.strip_suffix(".0").unwrap_or(text);
     let number: u32 = text.parse().ok()?;
     (least..=i32::MAX as u32)
         .contains(&number)
-        .then(|| Value::from(number))
+        .then_some(number)
 }
 
-fn base64(text: &str) -> Option<Value> {
+fn base64(text: &str) -> Option<String> {
     let mut joined: String = text.split_ascii_whitespace().collect();
     // Some leave out the padding, which says nothing.
     while joined.len() % 4 > 1 {
         joined.push('=');
     }
     let decoded = STANDARD.decode(&joined);
-    (!joined.is_empty() && decoded.is_ok()).then_some(Value::String(joined))
+    (!joined.is_empty() && decoded.is_ok()).then_some(joined)
 }
 
-fn hex(text: &str) -> Option<Value> {
+fn hex(text: &str) -> Option<String> {
     let joined: String = text.split_ascii_whitespace().collect();
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let pair = |pair: &[u8]| match pair {
@@ -256,7 +261,7 @@ fn hex(text: &str) -> Option<Value> {
     };
     let bytes: Option<Vec<u8>> = joined.as_bytes().chunks(2).map(pair).collect();
     let bytes = bytes.filter(|bytes| !bytes.is_empty())?;
-    Some(Value::String(STANDARD.encode(bytes)))
+    Some(STANDARD.encode(bytes))
 }
 
 /// Whether a dotted number is an object identifier: an arc 0, 1 or 2, a second one that fits it, and three in all, since
@@ -319,7 +324,7 @@ mod tests {
         ] {
             assert_eq!(decimal(v2).as_deref(), fhir, "{v2}");
         }
-        assert_eq!(whole("3", 1), Some(Value::from(3)));
+        assert_eq!(whole("3", 1), Some(3));
         assert_eq!(whole("0", 1), None);
         assert_eq!(whole("-1", 0), None);
         assert_eq!(whole("4294967295", 0), None);
@@ -339,8 +344,8 @@ mod tests {
             (Primitive::Hex, "686", None),
             (Primitive::Hex, "6x", None),
         ] {
-            let made = kind.of(v2.to_owned(), zone).ok();
-            assert_eq!(made, fhir.map(Value::from), "{v2}");
+            let made = kind.of(v2.into(), zone).ok();
+            assert_eq!(made.as_ref().and_then(Node::as_text), fhir, "{v2}");
         }
     }
 

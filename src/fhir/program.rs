@@ -4,8 +4,12 @@ use super::condition::Condition;
 use super::place::Place;
 use super::primitive::Primitive;
 use super::raw::{Finish, Request};
+use foldhash::fast::RandomState;
 use serde_json::Value;
 use std::collections::HashMap;
+
+/// By a name of the maps. Messages only ask, and so cannot choose what collides.
+pub(super) type Table<T> = HashMap<String, T, RandomState>;
 
 /// Everything, for all messages.
 #[derive(Debug, Default)]
@@ -19,11 +23,11 @@ pub struct Program {
     /// Message structures.
     pub messages: Vec<Message>,
     /// By `ADT^A01`, and by `ADT_A01` for a message that names its structure only.
-    pub events: HashMap<String, usize>,
+    pub(super) events: Table<usize>,
     /// Groups of all messages.
     pub groups: Vec<Group>,
     /// v2's own tables (`0003`) with their codes, where they are known whole.
-    pub tables: HashMap<String, usize>,
+    pub(super) tables: Table<usize>,
     /// The vocabulary of code systems (`LN`), if there is one.
     pub code_systems: Option<usize>,
     /// The vocabulary of assigning authorities.
@@ -57,11 +61,20 @@ pub struct Block {
     /// What tells apart those of one key in one message.
     pub(super) apart: Vec<Vec<Part>>,
     /// The elements that `request: patch` writes, each with its type.
-    pub(super) patch: Vec<(String, String)>,
+    pub(super) patch: Vec<Patched>,
     /// Its rows.
     pub body: Body,
     /// Rows that come last.
     pub defaults: Body,
+}
+
+/// An element that `request: patch` writes.
+#[derive(Debug)]
+pub(super) struct Patched {
+    /// Its name.
+    pub element: String,
+    /// The name of a parameter's value of its type: `valueCode`.
+    pub parameter: String,
 }
 
 /// What a value of a key is read as.
@@ -93,8 +106,10 @@ pub(super) struct Part {
 pub struct Body {
     /// In order.
     pub rows: Vec<Row>,
-    /// Each needs one of its names.
-    pub require: Vec<Vec<String>>,
+    /// Each needs one of its elements.
+    pub(super) require: Vec<Vec<Asked>>,
+    /// Steps to the periods further inside to which a row gives a start or an end.
+    pub(super) periods: Vec<Vec<String>>,
     /// A rule of FHIR.
     pub finish: Option<Finish>,
 }
@@ -111,11 +126,44 @@ pub struct Row {
     /// When.
     pub when: Option<Condition>,
     /// Elements that must not be there.
-    pub unless: Vec<String>,
+    pub(super) unless: Vec<Asked>,
     /// Elements that must be there.
-    pub needs: Vec<String>,
-    /// The data-absent-reason.
-    pub absent: Option<String>,
+    pub(super) needs: Vec<Asked>,
+    /// What stands there where there is no value.
+    pub(super) absent: Option<Absent>,
+}
+
+/// An element that is asked for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// By its name and those around it: `period.start`.
+    Steps(Vec<String>),
+    /// Any whose name begins so: `value*`.
+    Starts(String),
+}
+
+impl Asked {
+    /// As maps write it.
+    pub(super) fn read(text: &str) -> Self {
+        match text.strip_suffix('*') {
+            Some(start) => Self::Starts(start.to_owned()),
+            None => Self::Steps(text.split('.').map(str::to_owned).collect()),
+        }
+    }
+
+    /// Whether it is this element of the object itself.
+    pub(super) fn is(&self, name: &str) -> bool {
+        matches!(self, Self::Steps(steps) if matches!(&steps[..], [own] if own == name))
+    }
+}
+
+/// A data-absent-reason.
+#[derive(Debug)]
+pub(super) struct Absent {
+    /// Its code.
+    pub reason: String,
+    /// Where it goes: beside a primitive (`_birthDate`), in place of an object.
+    pub to: Target,
 }
 
 /// An element.
@@ -125,8 +173,6 @@ pub struct Target {
     pub steps: Vec<String>,
     /// An item is added for each value.
     pub list: bool,
-    /// A primitive or an object is expected there, for the data-absent-reason.
-    pub primitive: bool,
 }
 
 /// The target of all rows of a map that makes a single value.
@@ -184,7 +230,7 @@ pub struct Vocabulary {
     /// Its name.
     pub name: String,
     /// By v2 code.
-    pub codes: HashMap<String, Coded>,
+    pub(super) codes: Table<Coded>,
 }
 
 impl Vocabulary {
@@ -200,7 +246,7 @@ impl Vocabulary {
 
 /// What a code becomes.
 #[derive(Debug, Clone)]
-pub struct Coded {
+pub(super) struct Coded {
     /// Code.
     pub code: String,
     /// Display.
@@ -217,7 +263,7 @@ pub struct Message {
     /// Its outermost group.
     pub root: usize,
     /// For each resource's name the maps that may add to it, in the order of the message. The first says how it is identified.
-    pub(super) makers: HashMap<String, Makers>,
+    pub(super) makers: Table<Makers>,
     /// References.
     pub links: Vec<Link>,
     /// A group of it has a PID for each of its repetitions.
@@ -302,7 +348,7 @@ pub struct Link {
     /// The data-absent-reason without one.
     pub absent: Option<String>,
     /// Elements that must not be there.
-    pub unless: Vec<String>,
+    pub(super) unless: Vec<Asked>,
     /// Whether it is looked for in the group around, too.
     pub beside: bool,
 }

@@ -7,9 +7,9 @@ use super::place::Place;
 use super::work;
 use std::collections::HashSet;
 
-impl<'m, 'a> Engine<'_, 'm, 'a> {
+impl<'t> Engine<'t> {
     /// The values at a place, found one by one.
-    pub(super) fn at(&self, place: Place, here: Here) -> impl Iterator<Item = Span> + use<'m, 'a> {
+    pub(super) fn at(&self, place: Place, here: Here) -> impl Iterator<Item = Span> + use<'t> {
         let message = self.message;
         let (inside, segment) = match place {
             Place::Value { part, of_part } => {
@@ -21,6 +21,24 @@ impl<'m, 'a> Engine<'_, 'm, 'a> {
         };
         let of_segment = segment.map(|number| message.at(message.segment(number), place));
         inside.into_iter().chain(of_segment.into_iter().flatten())
+    }
+
+    /// Whether there is as much as a delimiter at a place.
+    pub(super) fn has_bytes(&self, place: Place, here: Here) -> bool {
+        match place {
+            Place::Value { part, of_part } => {
+                let inside = here
+                    .value
+                    .and_then(|span| self.message.down(span, part, of_part));
+                inside.is_some_and(|span| span.start < span.end)
+            }
+            Place::Segment { field, .. } => {
+                let segment = self.segment_of(place, here);
+                let segment = segment.map(|number| self.message.segment(number));
+                let value = segment.and_then(|segment| segment.field(usize::from(field)));
+                value.is_some_and(|value| !value.is_empty())
+            }
+        }
     }
 
     /// The segment that a place is in; none for one in the value at hand.
@@ -94,7 +112,9 @@ impl<'m, 'a> Engine<'_, 'm, 'a> {
             Condition::Longer(place, length) => {
                 text(place).is_some_and(|text| text.chars().count() > *length)
             }
-            Condition::In(place, words) => text(place).is_some_and(|text| words.contains(&text)),
+            Condition::In(place, words) => {
+                text(place).is_some_and(|text| words.iter().any(|word| *word == text))
+            }
         }
     }
 }

@@ -6,9 +6,9 @@
 
 use super::message::Span;
 use super::primitive::Refused;
+use super::tree::{Node, Object};
 use super::work;
 use foldhash::fast::RandomState;
-use serde_json::{Map, Value};
 use std::collections::HashSet;
 use twox_hash::XxHash3_128;
 
@@ -45,30 +45,31 @@ impl Taken {
 }
 
 /// By which a value is found again; of texts and numbers only.
-pub(super) fn hash(value: &Value) -> Option<u128> {
+pub(super) fn hash(value: &Node<'_>) -> Option<u128> {
     match value {
-        Value::String(text) => Some(XxHash3_128::oneshot(text.as_bytes())),
-        Value::Number(number) => Some(XxHash3_128::oneshot(number.to_string().as_bytes())),
+        Node::Text(text) => Some(XxHash3_128::oneshot(text.as_bytes())),
+        // A number is not found in a text of the same digits.
+        Node::Number(digits) => Some(XxHash3_128::oneshot_with_seed(1, digits.as_bytes())),
         _ => None,
     }
 }
 
-fn collect(value: &Value, found: &mut HashSet<u128, RandomState>) {
+fn collect(value: &Node<'_>, found: &mut HashSet<u128, RandomState>) {
     work::done(1);
     match value {
-        Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
-        Value::Object(members) => members.values().for_each(|member| collect(member, found)),
+        Node::List(items) => items.iter().for_each(|item| collect(item, found)),
+        Node::Object(members) => members.values().for_each(|member| collect(member, found)),
         _ => found.extend(hash(value)),
     }
 }
 
 /// Gives back what none of these resources has; where each of it was, and why.
-pub(super) fn give_back_what_is_nowhere<'c>(
+pub(super) fn give_back_what_is_nowhere<'c, 't: 'c>(
     used: &mut [Taken],
-    resources: impl Iterator<Item = &'c Map<String, Value>>,
+    resources: impl Iterator<Item = &'c Object<'t>>,
 ) -> Vec<(u32, Refused)> {
     let mut there = HashSet::with_capacity_and_hasher(used.len(), RandomState::default());
-    for value in resources.flat_map(Map::values) {
+    for value in resources.flat_map(Object::values) {
         collect(value, &mut there);
     }
     used.iter_mut()

@@ -8,17 +8,18 @@ use super::primitive::{Primitive, Refused};
 use super::program::{Block, Conversion, Piece, Row, VALUE};
 use super::raw::Finish;
 use super::taken::{self, Taken};
+use super::tree::{Node, Object};
 use super::work;
-use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 
-impl<'p> Engine<'p, '_, '_> {
+impl<'t> Engine<'t> {
     pub(super) fn template(
         &mut self,
-        row: &'p Row,
+        row: &'t Row,
         pieces: &[Piece],
         primitive: Primitive,
         here: Here,
-        out: &mut Map<String, Value>,
+        out: &mut Object<'t>,
     ) -> bool {
         let mut text = String::new();
         let mut leaves = Vec::new();
@@ -40,17 +41,17 @@ impl<'p> Engine<'p, '_, '_> {
                 }
             }
         }
-        self.take(row, primitive.of(text, self.zone), &leaves, out)
+        self.take(row, primitive.of(Cow::Owned(text), self.zone), &leaves, out)
     }
 
     pub(super) fn joined(
         &mut self,
-        row: &'p Row,
+        row: &'t Row,
         place: Place,
         between: &str,
         conversion: Conversion,
         here: Here,
-        out: &mut Map<String, Value>,
+        out: &mut Object<'t>,
     ) -> bool {
         let Conversion::Primitive(primitive) = conversion else {
             return false;
@@ -58,70 +59,63 @@ impl<'p> Engine<'p, '_, '_> {
         let mut texts = Vec::new();
         let mut leaves = Vec::new();
         for span in self.at(place, here) {
-            let (text, mut of_span) = self.plain(span, primitive);
-            texts.push(text);
-            leaves.append(&mut of_span);
+            texts.push(self.plain(span, primitive, &mut leaves));
         }
         let text = texts.join(between);
         match text.trim() {
             "" => false,
-            text => self.take(row, primitive.of(text.to_owned(), self.zone), &leaves, out),
+            text => {
+                let made = primitive.of(Cow::Owned(text.to_owned()), self.zone);
+                self.take(row, made, &leaves, out)
+            }
         }
     }
 
-    /// A value's text as a primitive reads it, and the leaves that are in it.
-    fn plain(&self, span: Span, primitive: Primitive) -> (String, Vec<Span>) {
+    /// A value's text as a primitive reads it; adds the leaves that are in it.
+    fn plain(&self, span: Span, primitive: Primitive, leaves: &mut Vec<Span>) -> Cow<'t, str> {
         match primitive {
             Primitive::Text | Primitive::Encoded => {
-                let mut leaves = Vec::new();
-                self.message.leaves(span, &mut leaves);
-                (self.message.text(span), leaves)
+                self.message.leaves(span, leaves);
+                self.message.text(span)
             }
             _ => {
                 let leaf = self.message.leaf(span);
-                (self.message.text(leaf), vec![leaf])
+                leaves.push(leaf);
+                self.message.text(leaf)
             }
         }
     }
 
     pub(super) fn value(
         &mut self,
-        row: &'p Row,
+        row: &'t Row,
         span: Span,
         conversion: Conversion,
         vocabulary: Option<usize>,
         here: Here,
-        out: &mut Map<String, Value>,
+        out: &mut Object<'t>,
     ) -> bool {
         match conversion {
             Conversion::Primitive(kind @ (Primitive::System | Primitive::EntitySystem)) => {
                 let (uri, leaves) = self.system(span, u16::from(kind == Primitive::EntitySystem));
                 let Some(uri) = uri else { return false };
+                let leaves: Vec<Span> = leaves.into_iter().flatten().collect();
                 self.take(row, Primitive::Uri.of(uri, self.zone), &leaves, out)
             }
             Conversion::Primitive(Primitive::Namespace) => {
-                let names = Primitive::Uri.of(self.facility.names(), self.zone);
+                let names = Primitive::Uri.of(Cow::Owned(self.facility.names()), self.zone);
                 self.take(row, names, &[], out)
             }
             Conversion::Primitive(primitive) => {
-                let (mut text, leaves) = self.plain(span, primitive);
-                if text.is_empty() {
-                    return false;
-                }
-                if primitive == Primitive::CodeSystem {
-                    text = self.code_system(&text);
-                }
-                let made = match vocabulary {
-                    None => primitive.of(text, self.zone),
-                    Some(vocabulary) => {
-                        let known = &self.program.vocabularies[vocabulary];
-                        match known.get(&text) {
-                            Some(coded) => primitive.of(coded.code.clone(), self.zone),
-                            None => Err(Refused::Vocabulary),
-                        }
-                    }
+                let mut leaves = std::mem::take(&mut self.leaves);
+                leaves.clear();
+                let text = self.plain(span, primitive, &mut leaves);
+                let made = !text.is_empty() && {
+                    let made = self.primitive(text, primitive, vocabulary);
+                    self.take(row, made, &leaves, out)
                 };
-                self.take(row, made, &leaves, out)
+                self.leaves = leaves;
+                made
             }
             Conversion::Block(block) => {
                 let block = &self.program.blocks[block];
@@ -139,7 +133,7 @@ impl<'p> Engine<'p, '_, '_> {
                 if let Some(vocabulary) = vocabulary {
                     self.look_up(vocabulary, span, block, &mut made);
                 }
-                let done = match made.remove(VALUE) {
+                let done = match made.take(VALUE) {
                     Some(single) => insert(out, &mut self.lists, &row.to, single),
                     None => self.put(row, made, out),
                 };
@@ -151,8 +145,29 @@ impl<'p> Engine<'p, '_, '_> {
         }
     }
 
+    /// A text as a primitive, or what a vocabulary makes of it.
+    fn primitive(
+        &self,
+        text: Cow<'t, str>,
+        primitive: Primitive,
+        vocabulary: Option<usize>,
+    ) -> Result<Node<'t>, Refused> {
+        let text = match primitive {
+            Primitive::CodeSystem => self.code_system(&text),
+            _ => text,
+        };
+        let text = match vocabulary {
+            None => text,
+            Some(vocabulary) => {
+                let known = self.program.vocabularies[vocabulary].get(&text);
+                Cow::Borrowed(known.ok_or(Refused::Vocabulary)?.code.as_str())
+            }
+        };
+        primitive.of(text, self.zone)
+    }
+
     /// Adds what a map makes to the object at hand: its elements, or the reference to its resource.
-    fn merge(&mut self, block: &'p Block, here: Here, out: &mut Map<String, Value>) -> bool {
+    fn merge(&mut self, block: &'t Block, here: Here, out: &mut Object<'t>) -> bool {
         if block.resource.is_none() {
             let before = self.taken;
             self.body(&block.body, here, out);
@@ -161,7 +176,7 @@ impl<'p> Engine<'p, '_, '_> {
         let made = self.block(block, here);
         let there = made.is_some();
         for (name, value) in made.into_iter().flatten() {
-            out.entry(name).or_insert(value);
+            out.or_insert(name, value);
         }
         there
     }
@@ -169,10 +184,10 @@ impl<'p> Engine<'p, '_, '_> {
     /// Puts a primitive where its row says.
     fn take(
         &mut self,
-        row: &Row,
-        made: Result<Value, Refused>,
+        row: &'t Row,
+        made: Result<Node<'t>, Refused>,
         leaves: &[Span],
-        out: &mut Map<String, Value>,
+        out: &mut Object<'t>,
     ) -> bool {
         work::done(leaves.len());
         let made = made.and_then(|value| {
@@ -211,13 +226,7 @@ impl<'p> Engine<'p, '_, '_> {
     }
 
     /// Puts the vocabulary's coding first. What the message has stays beside it where it says which system it is of.
-    fn look_up(
-        &mut self,
-        vocabulary: usize,
-        span: Span,
-        block: &Block,
-        made: &mut Map<String, Value>,
-    ) {
+    fn look_up(&mut self, vocabulary: usize, span: Span, block: &Block, made: &mut Object<'t>) {
         let code = self.message.down(span, 1, 0);
         let Some(code) = code.map(|code| self.message.leaf(code)) else {
             return;
@@ -226,30 +235,33 @@ impl<'p> Engine<'p, '_, '_> {
         let Some(coded) = known.get(&self.message.text(code)) else {
             return;
         };
-        let mut coding = Map::new();
+        let mut coding = Object::default();
         if let Some(system) = &coded.system {
-            coding.insert("system".into(), json!(system));
+            coding.push("system", Node::text(system));
         }
-        let standard = json!(coded.code);
+        let standard = Node::text(&coded.code);
         self.used.push(Taken::became(code, taken::hash(&standard)));
-        coding.insert("code".into(), standard);
+        coding.push("code", standard);
         if let Some(display) = &coded.display {
-            coding.insert("display".into(), json!(display));
+            coding.push("display", Node::text(display));
         }
         let _ = object::finish(&mut coding, Finish::Coding, self.program);
         if block.name.ends_with("[Coding]") {
             *made = coding;
             return;
         }
-        let Some(Value::Array(codings)) = made.get_mut("coding") else {
-            made.insert("coding".into(), json!([coding]));
+        let Some(Node::List(codings)) = made.get_mut("coding") else {
+            made.set("coding", Node::List(vec![Node::Object(coding)]));
             return;
         };
-        codings.retain(|own| own.get("system").is_some() && own.get("code").is_some());
-        let same = |own: &Value| {
-            own.get("code") == coding.get("code") && own.get("system") == coding.get("system")
-        };
-        codings.retain(|own| !same(own));
-        codings.insert(0, Value::Object(coding));
+        codings.retain(|own| {
+            let own = own.as_object();
+            own.is_some_and(|own| {
+                let same = own.get("code") == coding.get("code")
+                    && own.get("system") == coding.get("system");
+                own.has("system") && own.has("code") && !same
+            })
+        });
+        codings.insert(0, Node::Object(coding));
     }
 }

@@ -2,10 +2,9 @@
 
 use super::{Compiler, Here};
 use crate::fhir::place::Place;
-use crate::fhir::program::{self, Conversion, Makers};
+use crate::fhir::program::{self, Asked, Makers, Table};
 use crate::fhir::raw;
 use serde_saphyr::Spanned;
-use std::collections::HashMap;
 
 impl Compiler {
     pub(super) fn message(&mut self, name: &str, file: usize, message: &Spanned<raw::Message>) {
@@ -14,7 +13,7 @@ impl Compiler {
             at: message.referenced,
             value: None,
         };
-        let mut names = HashMap::new();
+        let mut names = Table::default();
         let root = self.group(here, &message.value.body, &[], &mut names);
         let mut links = Vec::new();
         for link in &message.value.links {
@@ -30,14 +29,13 @@ impl Compiler {
                     self.error(here.file, here.at, what);
                 }
             }
-            let no_primitive = Conversion::Block(0);
-            if let Some(to) = self.target(here, Some(&link.to), no_primitive) {
+            if let Some(to) = self.target(here, Some(&link.to)) {
                 links.push(program::Link {
                     of: link.of.clone(),
                     to,
                     target: link.target.clone(),
                     absent: link.absent.clone(),
-                    unless: link.unless.clone(),
+                    unless: link.unless.iter().map(|name| Asked::read(name)).collect(),
                     beside: link.beside,
                 });
             }
@@ -90,7 +88,7 @@ impl Compiler {
         here: Here<'_>,
         body: &[Spanned<raw::Member>],
         starts: &[String],
-        names: &mut HashMap<String, Makers>,
+        names: &mut Table<Makers>,
     ) -> usize {
         let mut members = Vec::new();
         for member in body {
@@ -181,7 +179,7 @@ impl Compiler {
         &mut self,
         here: Here<'_>,
         member: &raw::Member,
-        names: &mut HashMap<String, Makers>,
+        names: &mut Table<Makers>,
     ) -> Vec<program::Use> {
         let mut uses = Vec::new();
         for used in &member.maps {

@@ -1,5 +1,6 @@
 //! Mapping files to the `Program`: names become numbers, and everything that is wrong is found before a message comes.
 
+mod elements;
 mod extend;
 mod messages;
 mod nesting;
@@ -10,10 +11,11 @@ use crate::fhir::identity::read_part;
 use crate::fhir::place::Place;
 use crate::fhir::primitive::Primitive;
 use crate::fhir::program::{
-    self, Body, Coded, Conversion, Origin, Piece, Program, Source, Target, VALUE,
+    self, Absent, Asked, Body, Coded, Conversion, Origin, Piece, Program, Source, Table,
 };
 use crate::fhir::raw;
 use crate::fhir::types::is_resource;
+use elements::{beside, patched, periods};
 use extend::Layer;
 use serde::de::DeserializeOwned;
 use serde_saphyr::{Location, Spanned};
@@ -182,8 +184,7 @@ impl Compiler {
                 .into_iter()
                 .map(|code| (code.clone(), raw::Code::Short(code)));
             let codes = codes.into_iter().chain(same);
-            let mut codes: HashMap<String, Coded> =
-                codes.map(|(from, code)| (from, coded(code))).collect();
+            let mut codes: Table<Coded> = codes.map(|(from, code)| (from, coded(code))).collect();
             // Some senders write what the code would become.
             let mut targets: Vec<Coded> = codes.values().cloned().collect();
             targets.sort_by(|a, b| (&a.code, &a.display).cmp(&(&b.code, &b.display)));
@@ -248,7 +249,7 @@ impl Compiler {
             request: map.request.unwrap_or_default(),
             key,
             apart,
-            patch: map.patch.clone().into_iter().collect(),
+            patch: map.patch.iter().map(patched).collect(),
             body,
             defaults,
         }
@@ -269,11 +270,13 @@ impl Compiler {
             };
             self.row(here, &row.value)
         });
+        let rows: Vec<program::Row> = rows.collect();
+        let require = require.iter();
         Body {
-            rows: rows.collect(),
+            periods: periods(&rows),
+            rows,
             require: require
-                .iter()
-                .map(|one| one.split('|').map(str::to_owned).collect())
+                .map(|one| one.split('|').map(Asked::read).collect())
                 .collect(),
             finish,
         }
@@ -306,7 +309,7 @@ impl Compiler {
             None => Some(Conversion::Primitive(Primitive::String)),
             Some(name) => self.conversion(here, name),
         }?;
-        let to = self.target(here, row.to.as_deref(), conversion)?;
+        let to = self.target(here, row.to.as_deref())?;
         let source = self.source(here, row, conversion)?;
         let whole = to.steps.is_empty();
         let fits = match &source {
@@ -326,12 +329,18 @@ impl Compiler {
                 file: here.file as u16,
                 line: here.at.line() as u32,
             },
+            absent: row.absent.clone().map(|reason| Absent {
+                reason,
+                to: match conversion {
+                    Conversion::Primitive(_) => beside(&to),
+                    Conversion::Block(_) => to.clone(),
+                },
+            }),
             to,
             source,
             when: self.condition(here, row.when.as_deref()),
-            unless: row.unless.clone(),
-            needs: row.needs.clone(),
-            absent: row.absent.clone(),
+            unless: row.unless.iter().map(|name| Asked::read(name)).collect(),
+            needs: row.needs.iter().map(|name| Asked::read(name)).collect(),
         })
     }
 
@@ -417,31 +426,6 @@ impl Compiler {
         let what = format!("`as`: `{name}` is neither a FHIR type nor a data type map");
         self.error(here.file, here.at, what);
         None
-    }
-
-    fn target(&mut self, here: Here<'_>, to: Option<&str>, as_type: Conversion) -> Option<Target> {
-        let text = to.unwrap_or_default();
-        let (path, list) = match text.strip_suffix("[]") {
-            Some(path) => (path, true),
-            None => (text, false),
-        };
-        let steps: Vec<String> = match path {
-            "" => Vec::new(),
-            path => path.split('.').map(str::to_owned).collect(),
-        };
-        let fits = |step: &String| {
-            !step.is_empty() && step.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-        };
-        if path != VALUE && !steps.iter().all(fits) || (list && steps.is_empty()) {
-            let what = format!("`to`: `{text}` is no element; write one as name[] or period.start");
-            self.error(here.file, here.at, what);
-            return None;
-        }
-        Some(Target {
-            steps,
-            list,
-            primitive: matches!(as_type, Conversion::Primitive(_)),
-        })
     }
 
     fn pieces(&mut self, here: Here<'_>, text: &str) -> Option<Vec<Piece>> {

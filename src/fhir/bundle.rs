@@ -308,6 +308,7 @@ fn name_all(resources: &[Resource<'_>], about: &About<'_>) -> Vec<Entry> {
                 let mut content = Vec::new();
                 let mut address = |out: &mut Vec<u8>, number: usize| match entries.get(number) {
                     Some(entry) => write_id(out, entry),
+                    // It has no id yet. Ids are made of this text, and so it stays as it is.
                     None => out.extend(format!(" {number}").bytes()),
                 };
                 write_members(&mut content, &resource.content, &mut address);

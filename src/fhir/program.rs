@@ -151,6 +151,14 @@ impl Asked {
         }
     }
 
+    /// Several.
+    pub(super) fn all<'n, N: AsRef<str> + ?Sized + 'n>(
+        names: impl IntoIterator<Item = &'n N>,
+    ) -> Vec<Self> {
+        let names = names.into_iter();
+        names.map(|name| Self::read(name.as_ref())).collect()
+    }
+
     /// Whether it is this element of the object itself.
     pub(super) fn is(&self, name: &str) -> bool {
         matches!(self, Self::Steps(steps) if matches!(&steps[..], [own] if own == name))

@@ -14,7 +14,7 @@ pub(super) fn address(kind: &str, entry: &Entry) -> String {
     }
 }
 
-/// The rest of the entry, behind its fullUrl. `address` writes what stands for another resource.
+/// The rest of the entry, behind its fullUrl. `address_of` writes what stands for another resource.
 pub(super) fn write(
     out: &mut Vec<u8>,
     resource: &Resource<'_>,

@@ -35,7 +35,7 @@ impl Compiler {
                     to,
                     target: link.target.clone(),
                     absent: link.absent.clone(),
-                    unless: link.unless.iter().map(|name| Asked::read(name)).collect(),
+                    unless: Asked::all(&link.unless),
                     beside: link.beside,
                 });
             }

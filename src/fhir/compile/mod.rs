@@ -275,9 +275,7 @@ impl Compiler {
         Body {
             periods: periods(&rows),
             rows,
-            require: require
-                .map(|one| one.split('|').map(Asked::read).collect())
-                .collect(),
+            require: require.map(|one| Asked::all(one.split('|'))).collect(),
             finish,
         }
     }
@@ -339,8 +337,8 @@ impl Compiler {
             to,
             source,
             when: self.condition(here, row.when.as_deref()),
-            unless: row.unless.iter().map(|name| Asked::read(name)).collect(),
-            needs: row.needs.iter().map(|name| Asked::read(name)).collect(),
+            unless: Asked::all(&row.unless),
+            needs: Asked::all(&row.needs),
         })
     }
 

@@ -336,6 +336,7 @@ fn judged(message: &str) -> Option<String> {
             let faults = faults(&bundle);
             (!faults.is_empty()).then(|| faults.join("; "))
         }
+        Err(NotCovered::TooMuch) => Some("a short message is said to become too much".into()),
         // About several patients no bundle is made, where the structure has one.
         Err(NotCovered::Patients) => {
             let pids = message.split('\r').filter(|line| line.starts_with("PID"));

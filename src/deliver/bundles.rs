@@ -153,9 +153,12 @@ pub(super) fn not_covered(why: &NotCovered) -> Outcome {
                     "prior" => "MRG-1".parse().ok(),
                     _ => None,
                 },
-                NotCovered::Same(_) => None,
+                NotCovered::Same(_) | NotCovered::TooMuch => None,
             },
-            condition: 200,
+            condition: match why {
+                NotCovered::TooMuch => 104,
+                _ => 200,
+            },
             text: why.to_string(),
             ..Fault::default()
         }],

@@ -5,6 +5,7 @@
 
 mod patch;
 
+use super::budget::Budget;
 use super::engine::Resource;
 use super::identity::SHARED;
 use super::json::{write_members, write_text};
@@ -251,8 +252,9 @@ pub(super) type Dropped<'t> = Vec<(usize, Node<'t>)>;
 pub(super) fn identify<'t>(
     resources: &mut [Resource<'t>],
     about: &About<'_>,
+    budget: &mut Budget,
 ) -> Result<(Vec<Entry>, Dropped<'t>), String> {
-    let mut entries = name_all(resources, about);
+    let mut entries = name_all(resources, about, budget);
     tell_apart(resources, &mut entries);
     let mut dropped = Vec::new();
     let mut lists: HashMap<usize, Lists> = HashMap::new();
@@ -288,7 +290,7 @@ fn id_of(kind: &str, seed: &str) -> Uuid {
 }
 
 /// Each by what identifies it, or else by the message.
-fn name_all(resources: &[Resource<'_>], about: &About<'_>) -> Vec<Entry> {
+fn name_all(resources: &[Resource<'_>], about: &About<'_>, budget: &mut Budget) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::with_capacity(resources.len());
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for resource in resources {
@@ -298,6 +300,7 @@ fn name_all(resources: &[Resource<'_>], about: &About<'_>) -> Vec<Entry> {
         let count = counts.entry(kind).or_default();
         *count += 1;
         let seed = match (&own, resource.request) {
+            _ if budget.is_spent() => String::new(),
             (Some(own), _) => format!("identifier{BETWEEN}{own}"),
             (None, _) if keyed => {
                 let key = resource.key.join(&BETWEEN.to_string());
@@ -317,6 +320,7 @@ fn name_all(resources: &[Resource<'_>], about: &About<'_>) -> Vec<Entry> {
             }
             (None, _) => format!("message{BETWEEN}{}{BETWEEN}{count}", about.identity),
         };
+        budget.spend(seed.len());
         entries.push(Entry {
             id: id_of(kind, &seed),
             identifier: own,

@@ -133,6 +133,8 @@ pub enum NotCovered {
     Nobodys(String),
     /// It cannot be stored without harm: the place, and why.
     Refused(String, String),
+    /// It is short beside what would become of it: it repeats a long value in each of many places.
+    TooMuch,
 }
 
 impl fmt::Display for NotCovered {
@@ -155,6 +157,7 @@ impl fmt::Display for NotCovered {
                 "there is no patient to whom what {at} says belongs: a PID must stand before it, in its group"
             ),
             Self::Refused(_, because) => write!(f, "it {because}"),
+            Self::TooMuch => f.write_str("more would become of it than of any message that makes sense: a long value counts for each of many segments"),
             Self::Patients => f.write_str(
                 "it has more than one PID, and no bundle is made of a message about several patients",
             ),
@@ -222,6 +225,9 @@ impl Mapper {
         let mut engine = Engine::new(&self.program, &message, &scopes, zone, options.explain);
         engine.refuse(&placed)?;
         engine.run(&placed, &structure.makers);
+        if engine.budget.is_spent() {
+            return Err(NotCovered::TooMuch);
+        }
         let groups = Groups::of(&scopes, &engine.resources);
         if let Some(subject) = &structure.subject
             && let Some(at) = engine.nobodys(&structure.links, &groups, subject)
@@ -252,8 +258,11 @@ impl Mapper {
             sender: &sender,
             timestamp: timestamp.as_deref(),
         };
-        let (entries, dropped) =
-            bundle::identify(&mut engine.resources, &about).map_err(NotCovered::Same)?;
+        let identified = bundle::identify(&mut engine.resources, &about, &mut engine.budget);
+        if engine.budget.is_spent() {
+            return Err(NotCovered::TooMuch);
+        }
+        let (entries, dropped) = identified.map_err(NotCovered::Same)?;
         engine.drop_values(dropped);
         if bundle::has_requests(options.kind) {
             engine.resources.iter_mut().for_each(bundle::reduce);
@@ -324,6 +333,9 @@ impl<'t> Engine<'t> {
 
     fn run(&mut self, placed: &[Placed<'t>], makers: &'t Table<Makers>) {
         for placed in placed {
+            if self.budget.is_spent() {
+                return;
+            }
             let here = Here {
                 segment: placed.segment,
                 scope: placed.scope,

@@ -3,6 +3,7 @@
 //! Each value that a row takes is noted by its place in the message, so that what nobody took can be told; where an object is
 //! dropped after all, what it took counts as not taken.
 
+use super::budget::Budget;
 use super::date::{self, Zone};
 use super::facility::Facility;
 use super::lists::Lists;
@@ -85,6 +86,8 @@ pub(super) struct Engine<'t> {
     pub(super) message: &'t Message<'t>,
     pub(super) scopes: &'t [Scope],
     pub(super) zone: Zone,
+    /// What may still be made of it.
+    pub(super) budget: Budget,
     /// Who sends.
     pub(super) facility: Facility,
     pub(super) resources: Vec<Resource<'t>>,
@@ -134,6 +137,7 @@ impl<'t> Engine<'t> {
             message,
             scopes,
             zone,
+            budget: Budget::of(message.size()),
             facility: Facility::of(message),
             resources: Vec::new(),
             used: Vec::new(),
@@ -238,7 +242,8 @@ impl<'t> Engine<'t> {
             }
             _ => None,
         };
-        place.is_none_or(|place| self.has_bytes(place, here))
+        !self.budget.is_spent()
+            && place.is_none_or(|place| self.has_bytes(place, here))
             && !row.unless.iter().any(|asked| object::has(out, asked))
             && row.needs.iter().all(|asked| object::has(out, asked))
             && row.when.as_ref().is_none_or(|when| self.holds(when, here))

@@ -28,14 +28,17 @@ pub(super) fn universal(id: &str, kind: &str) -> Option<String> {
     }
 }
 
+/// Before the sender, in the URN of its names.
+const NAMES: &str = "urn:hl7-v2:namespace:";
+
 /// Who sends (MSH-4, else MSH-3): whose names a message's names are.
 pub(super) struct Facility {
     /// Its name, as vocabularies have it: `GENERAL`.
     name: String,
     /// Its universal ID, if it has one.
     id: String,
-    /// What stands for it in a URN.
-    urn: String,
+    /// The URN of the names that it uses.
+    names: String,
 }
 
 impl Facility {
@@ -54,7 +57,7 @@ impl Facility {
             let universal = universal(&id, &kind.to_ascii_uppercase()).filter(|_| !id.is_empty());
             let known = universal.as_ref().map_or(&name, |_| &id);
             (!known.is_empty()).then(|| Self {
-                urn: format!("{before}{}", escaped(known)),
+                names: format!("{NAMES}{before}{}", escaped(known)),
                 id: universal.map_or_else(String::new, |_| id.clone()),
                 name: name.clone(),
             })
@@ -62,15 +65,15 @@ impl Facility {
         let nobody = || Self {
             name: String::new(),
             id: String::new(),
-            urn: String::new(),
+            names: NAMES.to_owned(),
         };
         let found = of_field(4, "").or_else(|| of_field(3, "application:"));
         found.unwrap_or_else(nobody)
     }
 
     /// The URN of the names that this sender uses.
-    pub(super) fn names(&self) -> String {
-        format!("urn:hl7-v2:namespace:{}", self.urn)
+    pub(super) fn names(&self) -> &str {
+        &self.names
     }
 
     /// `NAME@GENERAL`, by its universal ID and by its name: how a vocabulary says whose name it means.

@@ -34,6 +34,10 @@ impl Engine<'_> {
     pub(super) fn parts(&mut self, parts: &[Vec<Part>], here: Here) -> Vec<String> {
         let first = |places: &Vec<Part>| {
             let found = places.iter().find_map(|part| self.part(part, here));
+            let found = found.filter(|text| {
+                self.budget.spend(text.len());
+                !self.budget.is_spent()
+            });
             found.unwrap_or_default()
         };
         parts.iter().map(first).collect()

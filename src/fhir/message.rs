@@ -40,6 +40,13 @@ pub(super) struct Span {
     pub level: Level,
 }
 
+impl Span {
+    /// How many bytes.
+    pub(super) fn len(self) -> usize {
+        self.end.saturating_sub(self.start) as usize
+    }
+}
+
 impl<'a> Message<'a> {
     /// Of a message whose header was read from the same bytes.
     pub(super) fn new(bytes: &'a [u8], header: &Header<'_>, utf8: bool) -> Self {
@@ -49,6 +56,11 @@ impl<'a> Message<'a> {
             delimiters: header.delimiters,
             utf8,
         }
+    }
+
+    /// How many bytes it has.
+    pub(super) fn size(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Its segments.

@@ -49,14 +49,14 @@ impl<'t> Engine<'t> {
         if let Some(uri) = universal(&name_text, "").filter(|_| !name_text.is_empty()) {
             return (Some(Cow::Owned(uri)), [name, None]);
         }
-        let names = || self.facility.names();
+        let names = self.facility.names();
         match (name_text.is_empty(), id_text.is_empty()) {
             (false, _) => {
-                let urn = format!("{}:{}", names(), escaped(&name_text));
+                let urn = format!("{names}:{}", escaped(&name_text));
                 (Some(Cow::Owned(urn)), [name, None])
             }
             (true, false) => {
-                let urn = format!("{}::{}", names(), escaped(&id_text));
+                let urn = format!("{names}::{}", escaped(&id_text));
                 (Some(Cow::Owned(urn)), [id, kind])
             }
             (true, true) => (None, [None, None]),

@@ -103,7 +103,8 @@ impl<'t> Engine<'t> {
                 self.take(row, Primitive::Uri.of(uri, self.zone), &leaves, out)
             }
             Conversion::Primitive(Primitive::Namespace) => {
-                let names = Primitive::Uri.of(Cow::Owned(self.facility.names()), self.zone);
+                let names =
+                    Primitive::Uri.of(Cow::Owned(self.facility.names().to_owned()), self.zone);
                 self.take(row, names, &[], out)
             }
             Conversion::Primitive(primitive) => {
@@ -190,6 +191,13 @@ impl<'t> Engine<'t> {
         out: &mut Object<'t>,
     ) -> bool {
         work::done(leaves.len());
+        let read = leaves.iter().map(|leaf| leaf.len()).sum();
+        let text = made
+            .as_ref()
+            .ok()
+            .and_then(Node::as_text)
+            .map_or(0, str::len);
+        self.budget.spend(text.max(read));
         let made = made.and_then(|value| {
             let what = taken::hash(&value);
             match insert(out, &mut self.lists, &row.to, value) {

@@ -363,9 +363,21 @@ fn without_sha256sum(sender: &Sender) {
     bridge.stop();
 }
 
+/// Whether this process, and so what it starts, ignores a signal.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let mask = lines.find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
 /// The copy of the message is not left behind, at an end of its own or by a signal.
 fn leaves_nothing(sender: &Sender) {
-    for (signal, status) in [("", 4), ("HUP", 129), ("INT", 130), ("TERM", 143)] {
+    for (signal, number) in [("", 0), ("HUP", 1), ("INT", 2), ("TERM", 15)] {
+        // What is ignored when a shell starts (nohup), it can never trap: it goes on as without a signal.
+        let heard = number > 0 && !is_ignored(number);
+        let status = if heard { 128 + number } else { 4 };
         let folder = TempDir::new().expect("temporary folder");
         let (asked, came) = std::sync::mpsc::sync_channel(1);
         let (go, gone) = std::sync::mpsc::sync_channel::<()>(1);

@@ -91,6 +91,16 @@ fn two_messages_with_one_control_id_share_no_resource() {
     assert!(ids("4").is_disjoint(&ids("9")));
 }
 
+/// Why no bundle is made of a message, if none is.
+fn refused_with(message: &str) -> Option<super::NotCovered> {
+    let message = message.replace('\n', "\r");
+    let Payload::V2(header) = peek(message.as_bytes()) else {
+        panic!("no header")
+    };
+    let made = mapper().convert(message.as_bytes(), &header, true, &Options::default());
+    made.err()
+}
+
 fn ledger(message: &str) -> Vec<(String, Option<super::Refused>)> {
     let options = Options {
         ledger: true,

@@ -1,8 +1,7 @@
 //! What must be refused, or must not be overwritten, because somebody would be treated by it.
 
-use super::{Bundle, Mapper, Options, mapper};
+use super::{Bundle, Options, refused_with};
 use crate::fhir::NotCovered;
-use crate::hl7::{Payload, peek};
 
 fn text(event: &str, segments: &str) -> String {
     format!("MSH|^~\\&|REG|NORTH|X|Y|20260301101500+0100||{event}|M1|P|2.5.1\n{segments}")
@@ -13,18 +12,7 @@ fn of(event: &str, segments: &str) -> Bundle {
 }
 
 fn refused(event: &str, segments: &str) -> Option<NotCovered> {
-    let text = text(event, segments).replace('\n', "\r");
-    let Payload::V2(header) = peek(text.as_bytes()) else {
-        panic!("no header")
-    };
-    let made = Mapper::convert(
-        mapper(),
-        text.as_bytes(),
-        &header,
-        true,
-        &Options::default(),
-    );
-    made.err()
+    refused_with(&text(event, segments))
 }
 
 fn asked(bundle: &Bundle, kind: &str) -> String {

@@ -2,7 +2,8 @@
 //! or written. `cargo bench --bench fhir` has the times, of longer messages.
 
 use super::super::work;
-use super::{Converted, MSH, Options, convert_with};
+use super::{Converted, MSH, Options, convert_with, refused_with};
+use crate::fhir::NotCovered;
 
 /// How much work a message is, its ledger and the trace of its values included.
 fn work_of(message: &str) -> usize {
@@ -72,6 +73,72 @@ fn many_results() {
     grows_with_the_message("OBX that no report of theirs has", |count| {
         repeated(&start, count, |n| format!("OBX|{n}|ST|X{n}||a\n"))
     });
+}
+
+/// A long value that each of many segments, or repetitions, has to have.
+#[test]
+fn a_short_message_that_would_become_a_very_long_bundle_is_refused() {
+    let repetitions = |one: &str| vec![one; 1_500].join("~");
+    let numbered = |count: usize, one: &str| {
+        let all = (0..count).map(|n| one.replace("{n}", &n.to_string()));
+        all.collect::<Vec<_>>().join("~")
+    };
+    let results: String = (0..2_000)
+        .map(|n| format!("OBX|{n}|NM|T^Test^L||5|mmol/L|||||F\n"))
+        .collect();
+    let long = "7".repeat(100_000);
+    let result = header("ORU^R01^ORU_R01");
+    let order = |filler: &str| format!("OBR|1||{filler}|T^Test^L\n");
+    let sender =
+        |event: &str| header(event).replace("|CLINIC|", &format!("|{}|", "%".repeat(100_000)));
+    for (what, message) in [
+        (
+            "a filler number",
+            format!("{result}{PATIENT}{}{results}", order(&long)),
+        ),
+        (
+            "a patient's number",
+            format!("{result}PID|1||{long}^^^H^MR\n{}{results}", order("F1")),
+        ),
+        (
+            "a sender",
+            format!(
+                "{}{PATIENT}{}{results}",
+                sender("ORU^R01^ORU_R01"),
+                order("F1")
+            ),
+        ),
+        (
+            "a sender whose names are many",
+            format!(
+                "{}PID|1||{}\n",
+                sender("ADT^A01^ADT_A01"),
+                numbered(1_500, "{n}^^^MR^MR")
+            ),
+        ),
+        (
+            "a list in each of a list",
+            format!(
+                "{MSH}{PATIENT}PV1|1|I\nIN1|1|P^Plan^L|C|{}|{}\n",
+                numbered(1_000, "COMPANY {n}"),
+                numbered(1_000, "{n} ST^^TOWN"),
+            ),
+        ),
+    ] {
+        let refused = refused_with(&message);
+        assert_eq!(refused, Some(NotCovered::TooMuch), "{what}");
+    }
+    // A document is no matter: it stands there once.
+    let document = format!(
+        "OBX|1|ED|D^Document^L||^application^pdf^Base64^{}|||||F\n",
+        "QUJD".repeat(1 << 20)
+    );
+    let message = format!("{result}{PATIENT}{}{document}", order("F1"));
+    assert_eq!(refused_with(&message), None);
+    assert_eq!(
+        refused_with(&format!("{MSH}PID|1||{}\n", repetitions("7^^^H^MR"))),
+        None
+    );
 }
 
 #[test]

@@ -204,9 +204,13 @@ fn identifiers(content: &Object<'_>) -> impl Iterator<Item = String> {
     });
     own.filter_map(|identifier| {
         let value = identifier.text("value");
-        // A bar in the value cannot be told from the one before it.
-        let value = value.filter(|value| !value.contains(['|', ',', '$', '\\']))?;
-        Some(format!("{}|{value}", identifier.text("system")?))
+        // They mean something in a search: a bar is the one before the value, and a comma is `or`.
+        let is_plain = |text: &&str| !text.contains(['|', ',', '$', '\\']);
+        let (system, value) = (identifier.text("system")?, value?);
+        [system, value]
+            .iter()
+            .all(is_plain)
+            .then(|| format!("{system}|{value}"))
     })
 }
 
@@ -332,7 +336,7 @@ fn name_all(resources: &[Resource<'_>], about: &About<'_>, budget: &mut Budget) 
 }
 
 /// Several of one key: by what their map says, then by their order and how many they are, so that one that comes alone later
-/// never takes another's place.
+/// never takes another's place. What is only made where it is not there stays one for all that say the same of it.
 fn tell_apart(resources: &[Resource<'_>], entries: &mut [Entry]) {
     let by_words = |resource: &Resource<'_>| resource.apart.join(&BETWEEN.to_string());
     for pass in 0..2 {
@@ -340,14 +344,23 @@ fn tell_apart(resources: &[Resource<'_>], entries: &mut [Entry]) {
         for (at, resource) in resources.iter().enumerate() {
             let told = match resource.request {
                 Request::Put => true,
-                Request::Update => !resource.apart.is_empty() && entries[at].identifier.is_none(),
-                Request::Create | Request::Patch => false,
+                Request::Update | Request::Create => {
+                    let by_order = pass == 0 || resource.request == Request::Update;
+                    by_order && !resource.apart.is_empty() && entries[at].identifier.is_none()
+                }
+                Request::Patch => false,
             };
             if resource.live && told {
                 same.entry(entries[at].id).or_default().push(at);
             }
         }
         for all in same.into_values().filter(|all| all.len() > 1) {
+            let own = all.iter().map(|at| &resources[*at]);
+            let updates = own.clone().filter(|one| one.request != Request::Create);
+            let apart = &resources[all[0]].apart;
+            if updates.count() <= 1 && own.clone().all(|one| one.apart == *apart) {
+                continue;
+            }
             for (place, at) in all.iter().enumerate() {
                 let words = match pass {
                     0 => by_words(&resources[*at]),

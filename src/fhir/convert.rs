@@ -213,13 +213,11 @@ impl Mapper {
             return Err(NotCovered::Patients);
         }
         let (scopes, placed) = structure::group(&self.program, structure.root, &message);
-        let text = |field| {
-            let first = message.repetitions(message.segment(0), field).next();
-            first.map_or(Cow::Borrowed(""), |span| message.text(span))
-        };
-        let (sent, control_id) = (text(7), text(10));
-        let sent = sent.split('^').next().unwrap_or_default();
-        let moment = date::parse(sent);
+        let first = |field| message.repetitions(message.segment(0), field).next();
+        let text = |field| first(field).map_or(Cow::Borrowed(""), |span| message.text(span));
+        let sent = first(7).map(|span| message.text(message.leaf(span)));
+        let (sent, control_id) = (sent.unwrap_or_default(), text(10));
+        let moment = date::parse(&sent);
         let zone = moment.as_ref().and_then(|moment| moment.zone);
         let zone = zone.unwrap_or(options.zone);
         let mut engine = Engine::new(&self.program, &message, &scopes, zone, options.explain);

@@ -262,17 +262,6 @@ impl<'t> Engine<'t> {
         }
     }
 
-    /// Takes a resource out, with all that it took.
-    pub(super) fn take_out(&mut self, number: usize) {
-        let resource = &mut self.resources[number];
-        resource.live = false;
-        for (from, to) in std::mem::take(&mut resource.took) {
-            for taken in self.used.get_mut(from..to).unwrap_or_default() {
-                self.refused.push((taken.give_back(), Refused::Incomplete));
-            }
-        }
-    }
-
     /// Whether anything was made.
     fn row(&mut self, row: &'t Row, here: Here, out: &mut Object<'t>) -> bool {
         match &row.source {

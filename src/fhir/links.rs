@@ -1,22 +1,30 @@
 //! What is done when all maps have added to the resources: those that lack something go, the others refer to each other.
 
-use super::engine::{Engine, reference};
+use super::engine::{Engine, Resource, reference};
 use super::groups::{Beside, Groups};
 use super::lists::Lists;
 use super::object::{absent, forget, has, insert};
 use super::primitive::Refused;
 use super::program::{Asked, Link};
 use super::structure::Scope;
-use super::taken::Taken;
+use super::taken;
 use super::tree::Node;
 use super::work;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+
+/// What a resource took that was made on the way to another.
+struct Inner {
+    from: usize,
+    to: usize,
+    number: usize,
+}
 
 impl<'t> Engine<'t> {
     /// Takes out the resources that lack what FHIR requires of them, before anything refers to them. A reference that a link will
     /// set counts as there, as long as there is something to refer to.
     pub(super) fn settle(&mut self, links: &'t [Link], groups: &Groups<'_>) {
         let mut gone = HashSet::new();
+        let inner = self.inner();
         loop {
             let mut more = false;
             for number in 0..self.resources.len() {
@@ -37,18 +45,99 @@ impl<'t> Engine<'t> {
                         .any(|asked| has(&resource.content, asked) || comes(asked))
                 });
                 if !complete {
-                    self.take_out(number);
+                    self.take_out(number, &inner, Refused::Incomplete);
                     gone.insert(number);
                     more = true;
                 }
             }
             if !more {
-                return;
+                break;
             }
             let is_gone = |number: usize| gone.contains(&number);
             for resource in &mut self.resources {
                 let content = &mut resource.content;
                 content.retain(|_, value| forget(value, &is_gone));
+            }
+        }
+        self.take_out_orphans(&gone, &inner);
+    }
+
+    /// What was made for resources alone that are gone, and nobody else refers to.
+    fn take_out_orphans(&mut self, gone: &HashSet<usize>, inner: &[Inner]) {
+        let of = |resource: &Resource<'_>| {
+            let mut found = Vec::new();
+            resource
+                .content
+                .values()
+                .for_each(|value| addresses(value, &mut found));
+            found
+        };
+        let gone = gone.iter().map(|number| &self.resources[*number]);
+        let mut orphans: Vec<usize> = gone.flat_map(of).collect();
+        if orphans.is_empty() {
+            return;
+        }
+        orphans.sort_unstable();
+        let mut wanted: HashMap<usize, usize> = HashMap::new();
+        let live = self.resources.iter().filter(|resource| resource.live);
+        for number in live.flat_map(of) {
+            *wanted.entry(number).or_default() += 1;
+        }
+        while let Some(number) = orphans.pop() {
+            let resource = &self.resources[number];
+            let mentioned = resource.label.is_none() && resource.live;
+            if !mentioned || wanted.get(&number).is_some_and(|count| *count > 0) {
+                continue;
+            }
+            let own = of(resource);
+            for other in &own {
+                wanted.entry(*other).and_modify(|count| *count -= 1);
+            }
+            self.take_out(number, inner, Refused::Incomplete);
+            orphans.extend(own);
+        }
+    }
+
+    /// The resources that data type maps have made, by what they took, in its order.
+    fn inner(&self) -> Vec<Inner> {
+        let all = self.resources.iter().enumerate();
+        let mentioned = all.filter(|(_, resource)| resource.label.is_none());
+        let mut inner: Vec<Inner> = mentioned
+            .flat_map(|(number, resource)| {
+                let took = resource.took.iter();
+                took.map(move |(from, to)| Inner {
+                    from: *from,
+                    to: *to,
+                    number,
+                })
+            })
+            .collect();
+        inner.sort_unstable_by_key(|one| (one.from, std::cmp::Reverse(one.to)));
+        inner
+    }
+
+    /// Takes a resource out, with all that it took; what others that stay took inside of it is theirs.
+    fn take_out(&mut self, number: usize, inner: &[Inner], why: Refused) {
+        let resource = &mut self.resources[number];
+        resource.live = false;
+        for (mut from, to) in std::mem::take(&mut resource.took) {
+            let first = inner.partition_point(|one| one.from < from);
+            let inside = inner[first..].iter().take_while(|one| one.from < to);
+            for own in inside {
+                work::done(1);
+                if own.from >= from && self.resources[own.number].live {
+                    self.give_back_all(from, own.from, why);
+                    from = own.to;
+                }
+            }
+            self.give_back_all(from, to, why);
+        }
+    }
+
+    fn give_back_all(&mut self, from: usize, to: usize, why: Refused) {
+        for taken in self.used.get_mut(from..to).unwrap_or_default() {
+            if taken.stays() {
+                self.refused.push((taken.give_back(), why));
             }
         }
     }
@@ -111,22 +200,15 @@ impl<'t> Engine<'t> {
             .map(String::as_str)
     }
 
-    /// Gives back to the ledger what a resource of the same identity had no room for. Where its text was changed on the way, and so
-    /// cannot be found, all that the resource took.
+    /// Gives back to the ledger what a resource of the same identity had no room for.
     pub(super) fn drop_values(&mut self, dropped: Vec<(usize, Node<'t>)>) {
         for (number, value) in dropped {
-            let mut texts = Vec::new();
-            strings(&value, &mut texts);
+            let gone = taken::values(std::iter::once(&value));
             for (from, to) in self.resources[number].took.clone() {
-                let all = self.used.get(from..to).unwrap_or_default();
+                let all = self.used.get_mut(from..to).unwrap_or_default();
                 work::done(all.len());
-                let is_it = |taken: &Taken| texts.contains(&&*self.message.text(taken.span));
-                let lost: Vec<bool> = all.iter().map(is_it).collect();
-                let some = lost.contains(&true);
-                for (taken, lost) in self.used[from..to].iter_mut().zip(lost) {
-                    if taken.stays() && (!some || lost) {
-                        self.refused.push((taken.give_back(), Refused::Taken));
-                    }
+                for taken in all.iter_mut().filter(|taken| taken.is_of(&gone)) {
+                    self.refused.push((taken.give_back(), Refused::Taken));
                 }
             }
         }
@@ -167,12 +249,13 @@ impl<'t> Engine<'t> {
     }
 }
 
-/// The texts in a value.
-fn strings<'v>(value: &'v Node<'_>, found: &mut Vec<&'v str>) {
+/// The resources that a value refers to.
+fn addresses(value: &Node<'_>, found: &mut Vec<usize>) {
+    work::done(1);
     match value {
-        Node::Text(text) | Node::Number(text) => found.push(text),
-        Node::List(items) => items.iter().for_each(|item| strings(item, found)),
-        Node::Object(members) => members.values().for_each(|member| strings(member, found)),
-        Node::Null | Node::Bool(_) | Node::Address(_) => {}
+        Node::Address(number) => found.push(*number),
+        Node::List(items) => items.iter().for_each(|item| addresses(item, found)),
+        Node::Object(members) => members.values().for_each(|member| addresses(member, found)),
+        _ => {}
     }
 }

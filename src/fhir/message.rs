@@ -230,20 +230,36 @@ impl<'a> Message<'a> {
         {
             return Cow::Borrowed(text);
         }
-        let mut bytes = Vec::with_capacity(raw.len());
+        let mut text = String::with_capacity(raw.len());
+        // Hexadecimal data is bytes of its own: what it is not, the text around it still is. One character may be in several sequences.
+        let mut data = Vec::new();
         while let Some((token, rest)) = next_token(raw, &self.delimiters) {
             match token {
-                Token::Text(text) => bytes.extend_from_slice(text),
-                Token::Delimiter(byte) => bytes.push(byte),
-                Token::Hex(digits) => bytes.extend(unhex(digits)),
-                Token::Kept(sequence) => bytes.extend_from_slice(shown(sequence)),
+                Token::Hex(digits) => data.extend(unhex(digits)),
+                Token::Text(bytes) => {
+                    self.push(&mut text, &mut data, bytes);
+                }
+                Token::Delimiter(byte) => {
+                    self.push(&mut text, &mut data, &[]);
+                    text.push(char::from(byte));
+                }
+                Token::Kept(sequence) => {
+                    self.push(&mut text, &mut data, &[]);
+                    match Shown::of(sequence) {
+                        Shown::Nothing => {}
+                        Shown::Line => text.push('\n'),
+                        Shown::Blanks(count) => text.extend(std::iter::repeat_n(' ', count)),
+                        Shown::Apart if text.ends_with(|last: char| !last.is_whitespace()) => {
+                            text.push(' ');
+                        }
+                        Shown::Apart => {}
+                        Shown::Itself => self.push(&mut text, &mut data, sequence),
+                    }
+                }
             }
             raw = rest;
         }
-        let text = match self.utf8 {
-            true => String::from_utf8(bytes).unwrap_or_else(|error| latin1(error.as_bytes())),
-            false => latin1(&bytes),
-        };
+        self.push(&mut text, &mut data, &[]);
         // A byte order mark is no character of a text, and JavaScript's servers take it for a blank.
         let kept = |c: &char| {
             let blank = matches!(c, '\n' | '\t');
@@ -252,6 +268,17 @@ impl<'a> Message<'a> {
         let text: String = text.replace("\r\n", "\n").replace('\r', "\n");
         let text: String = text.chars().filter(kept).collect();
         Cow::Owned(text.trim().to_owned())
+    }
+
+    /// Adds what was found as data, and then these bytes.
+    fn push(&self, text: &mut String, data: &mut Vec<u8>, bytes: &[u8]) {
+        for bytes in [data.as_slice(), bytes] {
+            match std::str::from_utf8(bytes) {
+                Ok(read) if self.utf8 => text.push_str(read),
+                _ => text.extend(bytes.iter().copied().map(char::from)),
+            }
+        }
+        data.clear();
     }
 }
 
@@ -293,21 +320,44 @@ fn span_of(message: &[u8], part: &[u8], level: Level) -> Span {
     }
 }
 
-/// What a formatting command looks like in plain text.
-fn shown(sequence: &[u8]) -> &[u8] {
-    let body = sequence
-        .get(1..sequence.len().saturating_sub(1))
-        .unwrap_or_default();
-    match body {
-        b"H" | b"N" => b"",
-        [b'.', b'b', b'r'] | [b'.', b's', b'p', ..] | [b'.', b'c', b'e'] => b"\n",
-        [b'.', b'f' | b'n' | b'i' | b't' | b's', ..] => b"",
-        _ => sequence,
-    }
+/// A line of a report is no longer.
+const WIDEST: usize = 132;
+
+/// What a command (section 2.7) looks like in plain text.
+enum Shown {
+    /// Highlighting.
+    Nothing,
+    /// The line ends.
+    Line,
+    /// So many blanks, between two numbers perhaps.
+    Blanks(usize),
+    /// How lines are filled and indented: what is before and behind it is never one word.
+    Apart,
+    /// It is no command of the standard.
+    Itself,
 }
 
-fn latin1(bytes: &[u8]) -> String {
-    bytes.iter().copied().map(char::from).collect()
+impl Shown {
+    fn of(sequence: &[u8]) -> Self {
+        let body = sequence.get(1..sequence.len().saturating_sub(1));
+        let (name, number) = match body.unwrap_or_default() {
+            b"H" | b"N" => return Self::Nothing,
+            [b'.', name @ ..] => name.split_at(name.len().min(2)),
+            _ => return Self::Itself,
+        };
+        let (sign, digits) = match number {
+            [sign @ (b'+' | b'-'), digits @ ..] => (Some(*sign), digits),
+            digits => (None, digits),
+        };
+        let number = std::str::from_utf8(digits).unwrap_or("?").parse::<usize>();
+        match (name, digits.is_empty() && sign.is_none(), number) {
+            (b"br" | b"ce" | b"sp", true, _) | (b"sp", _, Ok(_)) => Self::Line,
+            (b"sk", true, _) => Self::Blanks(1),
+            (b"sk", _, Ok(count)) if sign != Some(b'-') => Self::Blanks(count.clamp(1, WIDEST)),
+            (b"fi" | b"nf" | b"in" | b"ti", true, _) | (b"in" | b"ti", _, Ok(_)) => Self::Apart,
+            _ => Self::Itself,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -340,6 +390,59 @@ mod tests {
             assert_eq!(get("PID-9"), [""; 0]);
             assert_eq!(get("PID-5.2"), [""], "HL7's null");
         });
+    }
+
+    fn shown(text: &str) -> String {
+        let message = format!("MSH|^~\\&|A|B\rNTE|1||{text}\r");
+        with(&message, |message| {
+            let place = Place::in_segment("NTE-3").unwrap();
+            let first = message.at(message.segment(1), place).next();
+            message.text(first.unwrap()).into_owned()
+        })
+    }
+
+    /// Two numbers that become one are another dose.
+    #[test]
+    fn blanks_that_are_skipped_are_blanks() {
+        for (text, expected) in [
+            ("dose 1\\.sk1\\5 mg", "dose 1 5 mg"),
+            ("1\\.sk\\5", "1 5"),
+            ("Na\\.sk6\\140", "Na      140"),
+            ("Na\\.sk+2\\140", "Na  140"),
+            ("1\\.ti+4\\5", "1 5"),
+            ("1\\.nf\\5", "1 5"),
+            ("a\\.br\\\\.in+4\\b", "a\nb"),
+            ("a\\.sp3\\b\\.sp\\c\\.ce\\d", "a\nb\nc\nd"),
+        ] {
+            assert_eq!(shown(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_only_begins_like_a_command_is_text() {
+        for text in [
+            "see \\.inadequate sample\\",
+            "C:\\.ssh\\keys",
+            "a\\.br5\\b",
+            "a\\.sk-2\\b",
+            "a\\.sk2x\\b",
+            "a\\.\\b",
+            "a\\Zlocal\\b",
+        ] {
+            assert_eq!(shown(text), text);
+        }
+    }
+
+    #[test]
+    fn hexadecimal_data_leaves_the_text_around_it_as_it_is() {
+        for (text, expected) in [
+            ("MÜLLER \\XE9\\", "MÜLLER é"),
+            ("M\\XC39C\\LLER", "MÜLLER"),
+            ("M\\XC3\\\\X9C\\LLER", "MÜLLER"),
+            ("MÜ\\T\\\\XC3\\ü", "MÜ&Ãü"),
+        ] {
+            assert_eq!(shown(text), expected, "{text}");
+        }
     }
 
     #[test]

@@ -30,7 +30,10 @@ pub(super) fn insert<'t>(
     if target.list {
         return match at.or_insert(last, Node::List(Vec::new())) {
             Node::List(items) => {
-                lists.add(&target.steps, items, value);
+                match counts(last, &value) {
+                    true => items.push(value),
+                    false => lists.add(&target.steps, items, value),
+                }
                 true
             }
             _ => false,
@@ -53,6 +56,12 @@ pub(super) fn insert<'t>(
     }
 }
 
+/// Whether an item that is in a list already says more by being there twice: of two pressures that are equal, of the steps of a
+/// dose, of texts that are read one after the other. Of names, numbers and codes the same twice says nothing more.
+fn counts(list: &str, item: &Node<'_>) -> bool {
+    matches!(list, "component" | "dosageInstruction" | "note") || matches!(item, Node::Text(_))
+}
+
 /// What is where a target says.
 pub(super) fn get<'o, 't>(object: &'o Object<'t>, steps: &[String]) -> Option<&'o Node<'t>> {
     let (first, rest) = steps.split_first()?;
@@ -63,45 +72,28 @@ pub(super) fn get<'o, 't>(object: &'o Object<'t>, steps: &[String]) -> Option<&'
     }
 }
 
-/// Adds what a second object says of the same thing: lists are joined, the first value stays, and what is not kept is returned.
+/// Adds what a second object says of the same thing: lists are joined, the first value stays, and what is not kept is returned. An
+/// object stays as it is: the number of one segment is never given the unit of another, nor a test the code of another.
 pub(super) fn join<'t>(
     own: &mut Object<'t>,
     lists: &mut Lists,
     other: Object<'t>,
 ) -> Vec<Node<'t>> {
     let mut dropped = Vec::new();
-    join_at(&mut Vec::new(), own, lists, other, &mut dropped);
-    dropped
-}
-
-/// The same of the objects at the end of these steps.
-fn join_at<'t>(
-    steps: &mut Vec<&'t str>,
-    own: &mut Object<'t>,
-    lists: &mut Lists,
-    other: Object<'t>,
-    dropped: &mut Vec<Node<'t>>,
-) {
     for (name, value) in other {
         work::done(1);
         match (own.get_mut(name), value) {
             (None, value) => own.push(name, value),
             (Some(Node::List(own)), Node::List(items)) => {
-                steps.push(name);
                 for item in items {
-                    lists.add(steps, own, item);
+                    lists.add(&[name], own, item);
                 }
-                steps.pop();
-            }
-            (Some(Node::Object(own)), Node::Object(inner)) if !own.has("reference") => {
-                steps.push(name);
-                join_at(steps, own, lists, inner, dropped);
-                steps.pop();
             }
             (Some(own), value) if *own == value => {}
             (Some(_), value) => dropped.push(value),
         }
     }
+    dropped
 }
 
 /// Takes out what refers to one of these resources, and what is empty then. False where nothing of it is left.

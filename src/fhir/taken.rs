@@ -37,6 +37,11 @@ impl Taken {
         self.span.end > 0
     }
 
+    /// Whether it became one of these, and has not been given back.
+    pub(super) fn is_of(&self, values: &Values) -> bool {
+        self.stays() && self.what.is_some_and(|what| values.contains(&what))
+    }
+
     /// Gives it back; where it was.
     pub(super) fn give_back(&mut self) -> u32 {
         self.span.end = 0;
@@ -54,7 +59,17 @@ pub(super) fn hash(value: &Node<'_>) -> Option<u128> {
     }
 }
 
-fn collect(value: &Node<'_>, found: &mut HashSet<u128, RandomState>) {
+/// What is in these, each by its hash.
+pub(super) type Values = HashSet<u128, RandomState>;
+
+/// All texts and numbers in these.
+pub(super) fn values<'c, 't: 'c>(all: impl Iterator<Item = &'c Node<'t>>) -> Values {
+    let mut found = Values::default();
+    all.for_each(|value| collect(value, &mut found));
+    found
+}
+
+fn collect(value: &Node<'_>, found: &mut Values) {
     work::done(1);
     match value {
         Node::List(items) => items.iter().for_each(|item| collect(item, found)),
@@ -68,12 +83,9 @@ pub(super) fn give_back_what_is_nowhere<'c, 't: 'c>(
     used: &mut [Taken],
     resources: impl Iterator<Item = &'c Object<'t>>,
 ) -> Vec<(u32, Refused)> {
-    let mut there = HashSet::with_capacity_and_hasher(used.len(), RandomState::default());
-    for value in resources.flat_map(Object::values) {
-        collect(value, &mut there);
-    }
+    let there = values(resources.flat_map(Object::values));
     used.iter_mut()
-        .filter(|taken| taken.stays() && taken.what.is_some_and(|what| !there.contains(&what)))
+        .filter(|taken| taken.stays() && taken.what.is_some() && !taken.is_of(&there))
         .map(|taken| (taken.give_back(), Refused::Taken))
         .collect()
 }

@@ -73,6 +73,72 @@ fn a_charge_and_an_account_refer_to_the_visit_that_is_there() {
     assert_eq!(asked("BAR^P01^BAR_P01", ""), number);
 }
 
+/// Two orders of one number, each with its result: nobody's glucose is an HIV test.
+#[test]
+fn two_tests_of_one_order_number_are_two_orders_of_a_result_too() {
+    let pid = "PID|1||1^^^GENERAL^MR||DOE^JANE\n";
+    let orders = |event: &str, control: &str| {
+        let one = |code: &str, filler: &str, value: &str| {
+            let order = format!("ORC|{control}|P1|{filler}\nOBR|1|P1|{filler}|{code}^{code}^L\n");
+            match event {
+                "ORU^R01^ORU_R01" => format!("{order}OBX|1|NM|{code}^{code}^L||{value}||||||F\n"),
+                _ => order,
+            }
+        };
+        message(
+            event,
+            &format!("{pid}{}{}", one("GLU", "F1", "5"), one("HIV", "F2", "0")),
+        )
+    };
+    let (result, ordered) = (
+        orders("ORU^R01^ORU_R01", "RE"),
+        orders("ORM^O01^ORM_O01", "NW"),
+    );
+    let codes = |bundle: &Bundle| -> Vec<(Value, String)> {
+        let all = bundle.entries().iter();
+        let all = all.filter(|entry| entry["resource"]["resourceType"] == "ServiceRequest");
+        let code = |entry: &Value| entry["resource"]["code"]["coding"].clone();
+        all.map(|entry| (code(entry), entry["fullUrl"].to_string()))
+            .collect()
+    };
+    assert_eq!(codes(&result).len(), 2, "{}", result.0);
+    assert_eq!(
+        codes(&result),
+        codes(&ordered),
+        "the result finds its order"
+    );
+    for report in result.all("DiagnosticReport") {
+        let order = result.at(&report["basedOn"][0]);
+        assert_eq!(order["code"], report["code"]);
+    }
+    // The same test twice is one order, as it was when it was placed.
+    let again = format!("{pid}OBR|1|P1|F1|GLU^Glu^L\nOBR|2|P1|F2|GLU^Glu^L\n");
+    let (once, twice) = (
+        message("ORU^R01^ORU_R01", &again[..again.find("OBR|2").unwrap()]),
+        message("ORU^R01^ORU_R01", &again),
+    );
+    assert_eq!(codes(&once), codes(&twice));
+}
+
+/// The second has a unit and the first none: 5 is not 5 mg.
+#[test]
+fn of_two_that_are_one_the_first_keeps_its_values_whole() {
+    let segments = "PID|1||1^^^GENERAL^MR||DOE^JANE\nORC|RE|P1\nOBR|1|P1|F1|GLU^Glu^L\nTQ1|1|5\n\
+                    ORC|RE|P1\nOBR|2|P1|F2|GLU^Glu^L\nTQ1|1|10^mg&milligram&UCUM\n";
+    let bundle = message("ORU^R01^ORU_R01", segments);
+    let order = bundle.one("ServiceRequest");
+    assert_eq!(order["quantityQuantity"], serde_json::json!({"value": 5}));
+    let lost: Vec<String> = super::ledger(&format!(
+        "{}{segments}",
+        super::MSH.replace("ADT^A01^ADT_A01", "ORU^R01^ORU_R01")
+    ))
+    .into_iter()
+    .map(|(path, _)| path)
+    .collect();
+    assert!(lost.contains(&"TQ1[2]-2.1".to_owned()), "{lost:?}");
+    assert!(lost.contains(&"TQ1[2]-2.2.1".to_owned()), "{lost:?}");
+}
+
 fn dosages(segments: &str) -> (Bundle, Vec<Value>) {
     let pid = "PID|1||1^^^GENERAL^MR||DOE^JANE\n";
     let bundle = message("RDE^O11^RDE_O11", &format!("{pid}{segments}"));

@@ -11,6 +11,7 @@ mod apart;
 mod beside;
 mod charges;
 mod events;
+mod exact;
 mod identity;
 mod kept;
 mod language;

@@ -93,7 +93,15 @@ pub(super) fn write(
         write_urn(&mut out, entry);
         out.push(b'"');
         if requests && !resource.patch.is_empty() {
-            patch::write(&mut out, resource, entry, &mut address);
+            let others: Vec<&str> = meant(resources, *at)
+                .into_iter()
+                .filter_map(|other| {
+                    entries[entries[other].same_as.unwrap_or(other)]
+                        .identifier
+                        .as_deref()
+                })
+                .collect();
+            patch::write(&mut out, resource, entry, &others, &mut address);
             continue;
         }
         out.extend_from_slice(b",\"resource\":{\"resourceType\":");
@@ -116,6 +124,21 @@ pub(super) fn write(
     }
     out.extend_from_slice(if order.is_empty() { b"}" } else { b"]}" });
     (out, order.len())
+}
+
+/// The system and the value by which a server is asked: of what is only changed they are nowhere else.
+pub(super) fn asked_for(entry: &Entry) -> impl Iterator<Item = &str> {
+    let identifier = entry.identifier.as_deref();
+    identifier.into_iter().flat_map(|text| text.split('|'))
+}
+
+/// Those of its type that a resource refers to.
+fn meant(resources: &[Resource<'_>], at: usize) -> Vec<usize> {
+    let kind = resource_type(&resources[at]);
+    let mut all = Vec::new();
+    resources[at].content.addresses(&mut all);
+    all.retain(|number| resource_type(&resources[*number]) == kind);
+    all
 }
 
 fn write_id(out: &mut Vec<u8>, entry: &Entry) {
@@ -252,15 +275,16 @@ pub(super) type Dropped<'t> = Vec<(usize, Node<'t>)>;
 /// Gives each resource its id, and puts those of one identity together. The second list has what could not be kept then.
 ///
 /// # Errors
-/// If two things that the message tells apart are one by their identifiers: their type.
+/// If two things that the message tells apart are one by their identifiers: their type. `distinct` are what no two groups have in common.
 pub(super) fn identify<'t>(
     resources: &mut [Resource<'t>],
     about: &About<'_>,
+    distinct: &[String],
     budget: &mut Budget,
 ) -> Result<(Vec<Entry>, Dropped<'t>), String> {
     let mut entries = name_all(resources, about, budget);
     tell_apart(resources, &mut entries);
-    let mut dropped = Vec::new();
+    let mut dropped = numbers_of_others(resources, &entries);
     let mut lists: HashMap<usize, Lists> = HashMap::new();
     let mut known: HashMap<Uuid, usize> = HashMap::with_capacity(resources.len());
     for at in 0..resources.len() {
@@ -274,7 +298,9 @@ pub(super) fn identify<'t>(
         }
         let (one, other) = (&resources[first], &resources[at]);
         let updates = one.request == Request::Update || other.request == Request::Update;
-        if updates && one.label != other.label {
+        let is_distinct = |label: &str| distinct.iter().any(|own| own == label);
+        let two = one.here.scope != other.here.scope && other.label.is_some_and(is_distinct);
+        if two || updates && one.label != other.label {
             return Err(resource_type(other).to_owned());
         }
         entries[at].same_as = Some(first);
@@ -287,6 +313,31 @@ pub(super) fn identify<'t>(
         dropped.extend(lost.into_iter().map(|value| (at, value)));
     }
     Ok((entries, dropped))
+}
+
+/// The number by which a record is changed that is somebody else's now stays that record's: where both had it, nobody could be asked for
+/// by it any more. What is taken out, and whose it was.
+fn numbers_of_others<'t>(resources: &mut [Resource<'t>], entries: &[Entry]) -> Dropped<'t> {
+    let mut dropped = Vec::new();
+    for at in 0..resources.len() {
+        let patched = resources[at].live && !resources[at].patch.is_empty();
+        let Some(number) = entries[at].identifier.as_ref().filter(|_| patched) else {
+            continue;
+        };
+        let own = number.split_once('|');
+        let is_it = |one: &Node<'_>| {
+            let one = one.as_object();
+            one.and_then(|one| Some((one.text("system")?, one.text("value")?))) == own
+        };
+        for other in meant(resources, at) {
+            let content = &mut resources[other].content;
+            if let Some(Node::List(all)) = content.get_mut("identifier") {
+                let gone = all.extract_if(.., |one| is_it(one));
+                dropped.extend(gone.map(|one| (other, one)));
+            }
+        }
+    }
+    dropped
 }
 
 fn id_of(kind: &str, seed: &str) -> Uuid {

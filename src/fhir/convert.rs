@@ -256,7 +256,8 @@ impl Mapper {
             sender: &sender,
             timestamp: timestamp.as_deref(),
         };
-        let identified = bundle::identify(&mut engine.resources, &about, &mut engine.budget);
+        let (resources, budget) = (&mut engine.resources, &mut engine.budget);
+        let identified = bundle::identify(resources, &about, &structure.distinct, budget);
         if engine.budget.is_spent() {
             return Err(NotCovered::TooMuch);
         }
@@ -268,7 +269,8 @@ impl Mapper {
         if options.ledger || options.count {
             let live = engine.resources.iter().filter(|resource| resource.live);
             let contents = live.map(|resource| &resource.content);
-            let nowhere = taken::give_back_what_is_nowhere(&mut engine.used, contents);
+            let asked = entries.iter().flat_map(bundle::asked_for);
+            let nowhere = taken::give_back_what_is_nowhere(&mut engine.used, contents, asked);
             engine.refused.extend(nowhere);
         }
         let paths = (options.ledger || options.explain).then(|| Paths::of(&message));

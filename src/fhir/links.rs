@@ -66,10 +66,7 @@ impl<'t> Engine<'t> {
     fn take_out_orphans(&mut self, gone: &HashSet<usize>, inner: &[Inner]) {
         let of = |resource: &Resource<'_>| {
             let mut found = Vec::new();
-            resource
-                .content
-                .values()
-                .for_each(|value| addresses(value, &mut found));
+            resource.content.addresses(&mut found);
             found
         };
         let gone = gone.iter().map(|number| &self.resources[*number]);
@@ -246,16 +243,5 @@ impl<'t> Engine<'t> {
                 }
             }
         }
-    }
-}
-
-/// The resources that a value refers to.
-fn addresses(value: &Node<'_>, found: &mut Vec<usize>) {
-    work::done(1);
-    match value {
-        Node::Address(number) => found.push(*number),
-        Node::List(items) => items.iter().for_each(|item| addresses(item, found)),
-        Node::Object(members) => members.values().for_each(|member| addresses(member, found)),
-        _ => {}
     }
 }

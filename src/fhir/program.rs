@@ -73,8 +73,22 @@ pub struct Block {
 pub(super) struct Patched {
     /// Its name.
     pub element: String,
-    /// The name of a parameter's value of its type: `valueCode`.
-    pub parameter: String,
+    /// How it is written.
+    pub written: Written,
+}
+
+/// How a patch writes an element.
+#[derive(Debug)]
+pub(super) enum Written {
+    /// As one parameter, of this name: `valueCode`.
+    Value(String),
+    /// Item by item, each with its members as parameters.
+    Items {
+        /// A FHIRPath of what makes room.
+        instead_of: String,
+        /// By its name the parameter of a member.
+        members: Vec<(String, String)>,
+    },
 }
 
 /// What a value of a key is read as.
@@ -278,6 +292,8 @@ pub struct Message {
     pub(super) patients: bool,
     /// Resources without which it says nothing.
     pub(super) needs: Vec<String>,
+    /// Resources that each group has its own of.
+    pub(super) distinct: Vec<String>,
     /// Resources that, where they have a number, need a patient who can be asked for.
     pub(super) owned: Vec<String>,
     /// The resource whose the others are.

@@ -37,6 +37,10 @@ pub struct Message {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub owned: Vec<Spanned<String>>,
+    /// Resources, by the names that `into` gives, that each group has its own of: two groups that name one make the message an error.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub distinct: Vec<Spanned<String>>,
     /// The resource, by the name that `into` gives, whose the others are: one that a link refers to it from, and that finds none, makes the message an error.
     #[schemars(with = "Option<String>")]
     pub subject: Option<Spanned<String>>,
@@ -150,9 +154,9 @@ pub struct Map {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub apart: Vec<Spanned<String>>,
-    /// For `request: patch`: the elements that are written, each with its FHIR type (`status: code`).
+    /// For `request: patch`: the elements that are written, each with its FHIR type (`status: code`), or with those of its members.
     #[serde(default)]
-    pub patch: BTreeMap<String, String>,
+    pub patch: BTreeMap<String, Patch>,
     /// What is made, in this order.
     #[schemars(with = "Vec<Row>")]
     pub rows: Vec<Spanned<Row>>,
@@ -180,6 +184,26 @@ pub enum Request {
     Patch,
     /// `POST` with `ifNoneExist`: for what is merely mentioned.
     Create,
+}
+
+/// An element of what is there that `request: patch` writes.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Patch {
+    /// Its FHIR type.
+    Type(String),
+    /// An element that repeats, and has members.
+    Items(Items),
+}
+
+/// The items of an element that `request: patch` writes.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Items {
+    /// Those of what is there that make room, as FHIRPath has it (`type = 'replaced-by'`); all if left out.
+    pub instead_of: Option<String>,
+    /// The FHIR type of each member.
+    pub members: BTreeMap<String, String>,
 }
 
 /// One value.

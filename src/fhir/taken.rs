@@ -52,7 +52,7 @@ impl Taken {
 /// By which a value is found again; of texts and numbers only.
 pub(super) fn hash(value: &Node<'_>) -> Option<u128> {
     match value {
-        Node::Text(text) => Some(XxHash3_128::oneshot(text.as_bytes())),
+        Node::Text(text) => Some(hash_of_text(text)),
         // A number is not found in a text of the same digits.
         Node::Number(digits) => Some(XxHash3_128::oneshot_with_seed(1, digits.as_bytes())),
         _ => None,
@@ -69,6 +69,10 @@ pub(super) fn values<'c, 't: 'c>(all: impl Iterator<Item = &'c Node<'t>>) -> Val
     found
 }
 
+fn hash_of_text(text: &str) -> u128 {
+    XxHash3_128::oneshot(text.as_bytes())
+}
+
 fn collect(value: &Node<'_>, found: &mut Values) {
     work::done(1);
     match value {
@@ -78,12 +82,14 @@ fn collect(value: &Node<'_>, found: &mut Values) {
     }
 }
 
-/// Gives back what none of these resources has; where each of it was, and why.
+/// Gives back what none of these resources has, and none is asked for by; where each of it was, and why.
 pub(super) fn give_back_what_is_nowhere<'c, 't: 'c>(
     used: &mut [Taken],
     resources: impl Iterator<Item = &'c Object<'t>>,
+    asked: impl Iterator<Item = &'c str>,
 ) -> Vec<(u32, Refused)> {
-    let there = values(resources.flat_map(Object::values));
+    let mut there = values(resources.flat_map(Object::values));
+    there.extend(asked.map(hash_of_text));
     used.iter_mut()
         .filter(|taken| taken.stays() && taken.what.is_some() && !taken.is_of(&there))
         .map(|taken| (taken.give_back(), Refused::Taken))

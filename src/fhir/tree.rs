@@ -79,6 +79,16 @@ impl<'t> Node<'t> {
         }
     }
 
+    fn addresses(&self, found: &mut Vec<usize>) {
+        work::done(1);
+        match self {
+            Self::Address(number) => found.push(*number),
+            Self::List(items) => items.iter().for_each(|item| item.addresses(found)),
+            Self::Object(object) => object.addresses(found),
+            _ => {}
+        }
+    }
+
     /// The same for two that are equal.
     pub(super) fn hash(&self, state: &RandomState) -> u64 {
         match self {
@@ -144,6 +154,11 @@ impl<'t> Object<'t> {
             .iter_mut()
             .find(|(own, _)| *own == name)
             .map(|(_, value)| value)
+    }
+
+    /// Adds the resources that it refers to.
+    pub(super) fn addresses(&self, found: &mut Vec<usize>) {
+        self.values().for_each(|value| value.addresses(found));
     }
 
     /// A member's text.

@@ -44,6 +44,8 @@ fn a_merge_links_two_patients_and_a_resend_changes_nothing() {
     assert_eq!(old[0]["link"][0]["type"], "replaced-by");
     assert_eq!(old[0]["link"][0]["other"]["reference"], reference(&new[0]));
     assert_eq!(old[0]["active"], false);
+    assert_eq!(old[0]["birthDate"], "1970-01-31", "MRG has none");
+    assert_eq!(old[0]["name"][0]["given"][0], "ANNA", "and another name");
     assert_eq!(
         visits[0]["subject"]["reference"],
         reference(&old[0]),
@@ -51,6 +53,36 @@ fn a_merge_links_two_patients_and_a_resend_changes_nothing() {
     );
     feed.peer.exchange(merge).expect("AA", "I3");
     assert_eq!(both(), first, "with their versions");
+}
+
+/// Of somebody whom nobody knows, and of a record with itself.
+#[test]
+fn a_merge_that_would_make_up_or_lose_a_patient_changes_nothing() {
+    let Some(mut feed) = Feed::start("") else {
+        return;
+    };
+    let event = |event: &str, id: &str, pid: &str, mrg: &[&str]| {
+        let pid = format!("PID|1||{pid}||MUSTER^ANNA||19700131|F");
+        let segments = [&["EVN||20261122101500+0100", &pid], mrg].concat();
+        message("REGADT|GENHOSP", event, id, &segments)
+    };
+    let both = "P8121^^^GENHOSP^MR~E8121^^^GENHOSP^PI";
+    let known = event("ADT^A28^ADT_A05", "I11", both, &[]);
+    feed.peer.exchange(known).expect("AA", "I11");
+    let first = found("8121");
+    assert_eq!(first[0].len(), 1, "one patient with two numbers");
+    for (id, pid, mrg) in [
+        ("I12", "P8121^^^GENHOSP^MR", "MRG|P8122^^^GENHOSP^MR"),
+        ("I13", "P8121^^^GENHOSP^MR", "MRG|E8121^^^GENHOSP^PI"),
+        ("I14", both, "MRG|E8121^^^GENHOSP^PI"),
+    ] {
+        let merge = event("ADT^A40^ADT_A39", id, pid, &[mrg]);
+        let answer = feed.peer.exchange(merge);
+        answer.expect("AE", id);
+        assert_eq!(found("8121"), first, "{id}: with their versions");
+    }
+    let nobody = server().search("Patient?identifier=P8122");
+    assert!(nobody.is_empty(), "{nobody:?}");
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! An entry that changes some elements of what is there (FHIRPath Patch, as a Parameters), and leaves all others: for a message that may carry
 //! no more than a number and what became of it.
 
-use super::{Entry, Node, Object, Resource, query, resource_type, write_text};
+use super::{
+    Entry, NON_ALPHANUMERIC, Node, Object, Resource, query, resource_type, utf8_percent_encode,
+    write_text,
+};
 use crate::fhir::json::write as write_node;
-use crate::fhir::program::Patched;
+use crate::fhir::program::{Patched, Written};
 use std::borrow::Cow;
 
 /// What such a resource is asked by, which is also how others refer to it.
@@ -14,18 +17,20 @@ pub(super) fn address(kind: &str, entry: &Entry) -> String {
     }
 }
 
-/// The rest of the entry, behind its fullUrl. `address_of` writes what stands for another resource.
+/// The rest of the entry, behind its fullUrl. `others` are identifiers of those that it refers to, and is none of: a record that has both
+/// numbers is not merged with itself. `address_of` writes what stands for another resource.
 pub(super) fn write(
     out: &mut Vec<u8>,
     resource: &Resource<'_>,
     entry: &Entry,
+    others: &[&str],
     address_of: &mut dyn FnMut(&mut Vec<u8>, usize),
 ) {
     let kind = resource_type(resource);
     let mut operations = Vec::new();
     for patched in resource.patch {
         if let Some(value) = resource.content.get(&patched.element) {
-            operations.extend(change(kind, patched, value.clone()));
+            operations.extend(change(kind, patched, value));
         }
     }
     let parameters = Node::Object(Object::from([
@@ -35,30 +40,62 @@ pub(super) fn write(
     out.extend_from_slice(b",\"resource\":");
     write_node(out, &parameters, address_of);
     out.extend_from_slice(b",\"request\":{\"method\":\"PATCH\",\"url\":");
-    write_text(out, &address(kind, entry));
+    let mut url = address(kind, entry);
+    if entry.identifier.is_some() {
+        for other in others {
+            url.push_str("&identifier:not=");
+            url.extend(utf8_percent_encode(other, NON_ALPHANUMERIC));
+        }
+    }
+    write_text(out, &url);
     out.extend_from_slice(b"}}");
 }
 
 /// A status is always there and is replaced. What may not be there is taken out, if it is, and added.
-fn change<'t>(kind: &'t str, patched: &'t Patched, value: Node<'t>) -> Vec<Node<'t>> {
+fn change<'t>(kind: &'t str, patched: &'t Patched, value: &Node<'t>) -> Vec<Node<'t>> {
     let element = patched.element.as_str();
-    let path = || Node::Text(Cow::Owned(format!("{kind}.{element}")));
-    let part = |name, of_type, value| {
-        let members = [("name", Node::text(name)), (of_type, value)];
-        Node::Object(Object::from(members))
+    let path = |inside: &str| {
+        let path = Node::Text(Cow::Owned(format!("{kind}.{inside}")));
+        part("path", "valueString", path)
     };
     let is = |what| part("type", "valueCode", Node::text(what));
     let operation = |parts: Vec<Node<'t>>| part("operation", "part", Node::List(parts));
-    let value = part("value", &patched.parameter, value);
-    if element == "status" {
-        let path = part("path", "valueString", path());
-        return vec![operation(vec![is("replace"), path, value])];
+    let add = |value| {
+        let around = part("path", "valueString", Node::text(kind));
+        let name = part("name", "valueString", Node::text(element));
+        operation(vec![is("add"), around, name, value])
+    };
+    match (&patched.written, value) {
+        (Written::Value(parameter), _) if element == "status" => {
+            let value = part("value", parameter, value.clone());
+            vec![operation(vec![is("replace"), path(element), value])]
+        }
+        (Written::Value(parameter), _) => vec![
+            operation(vec![is("delete"), path(element)]),
+            add(part("value", parameter, value.clone())),
+        ],
+        (
+            Written::Items {
+                instead_of,
+                members,
+            },
+            Node::List(items),
+        ) => {
+            let old = operation(vec![is("delete"), path(instead_of)]);
+            let items = items.iter().filter_map(Node::as_object);
+            let new = items.map(|item| {
+                let of_item = |(name, parameter): &'t (String, String)| {
+                    Some(part(name, parameter, item.get(name)?.clone()))
+                };
+                let parts = members.iter().filter_map(of_item).collect();
+                add(part("value", "part", Node::List(parts)))
+            });
+            std::iter::once(old).chain(new).collect()
+        }
+        (Written::Items { .. }, _) => Vec::new(),
     }
-    let old = part("path", "valueString", path());
-    let around = part("path", "valueString", Node::text(kind));
-    let name = part("name", "valueString", Node::text(element));
-    vec![
-        operation(vec![is("delete"), old]),
-        operation(vec![is("add"), around, name, value]),
-    ]
+}
+
+fn part<'t>(name: &'t str, of_type: &'t str, value: Node<'t>) -> Node<'t> {
+    Node::Object(Object::from([("name", Node::text(name)), (of_type, value)]))
 }

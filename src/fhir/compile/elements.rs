@@ -1,7 +1,8 @@
 //! The elements that rows name.
 
 use super::{Compiler, Here};
-use crate::fhir::program::{Patched, Row, Target, VALUE};
+use crate::fhir::program::{Patched, Row, Target, VALUE, Written};
+use crate::fhir::raw;
 
 impl Compiler {
     /// `name[]`, `period.start`; nothing is the object itself.
@@ -50,10 +51,30 @@ pub(super) fn periods(rows: &[Row]) -> Vec<Vec<String>> {
 }
 
 /// A code is the parameter's `valueCode`.
-pub(super) fn patched((element, of_type): (&String, &String)) -> Patched {
+fn parameter(of_type: &str) -> String {
     let (first, rest) = of_type.split_at_checked(1).unwrap_or_default();
+    format!("value{}{rest}", first.to_ascii_uppercase())
+}
+
+pub(super) fn patched((element, how): (&String, &raw::Patch)) -> Patched {
+    let written = match how {
+        raw::Patch::Type(of_type) => Written::Value(parameter(of_type)),
+        raw::Patch::Items(raw::Items {
+            instead_of,
+            members,
+        }) => {
+            let own = instead_of.as_ref();
+            let own = own.map(|own| format!("{element}.where({own})"));
+            let members = members.iter();
+            let members = members.map(|(name, of_type)| (name.clone(), parameter(of_type)));
+            Written::Items {
+                instead_of: own.unwrap_or_else(|| element.clone()),
+                members: members.collect(),
+            }
+        }
+    };
     Patched {
         element: element.clone(),
-        parameter: format!("value{}{rest}", first.to_ascii_uppercase()),
+        written,
     }
 }

@@ -53,6 +53,7 @@ impl Compiler {
         };
         let needs: Vec<String> = named(self, &message.value.needs);
         let owned: Vec<String> = named(self, &message.value.owned);
+        let distinct: Vec<String> = named(self, &message.value.distinct);
         let subject: Vec<String> = named(self, message.value.subject.as_slice());
         if message.value.events.is_empty() {
             self.error(file, message.referenced, "`events` is missing".to_owned());
@@ -79,6 +80,7 @@ impl Compiler {
             patients: message.value.body.iter().any(several),
             needs,
             owned,
+            distinct,
             subject: subject.into_iter().next(),
         });
     }

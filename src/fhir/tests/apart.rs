@@ -112,11 +112,11 @@ fn two_tests_of_one_order_number_are_two_orders_of_a_result_too() {
         assert_eq!(order["code"], report["code"]);
     }
     // The same test twice is one order, as it was when it was placed.
-    let again = format!("{pid}OBR|1|P1|F1|GLU^Glu^L\nOBR|2|P1|F2|GLU^Glu^L\n");
-    let (once, twice) = (
-        message("ORU^R01^ORU_R01", &again[..again.find("OBR|2").unwrap()]),
-        message("ORU^R01^ORU_R01", &again),
-    );
+    let of = |second: &str| {
+        let segments = format!("{pid}OBR|1|P1|F1|GLU^Glu^L\n{second}");
+        message("ORU^R01^ORU_R01", &segments)
+    };
+    let (once, twice) = (of(""), of("OBR|2|P1|F2|GLU^Glu^L\n"));
     assert_eq!(codes(&once), codes(&twice));
 }
 

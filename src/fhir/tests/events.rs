@@ -1,8 +1,7 @@
 //! What an event takes back, ends or puts together.
 
-use super::{Bundle, Options, mapper};
+use super::{Bundle, refused_with};
 use crate::fhir::NotCovered;
-use crate::hl7::{Payload, peek};
 use serde_json::{Value, json};
 
 fn message(event: &str, segments: &str) -> String {
@@ -14,12 +13,7 @@ fn of(event: &str, segments: &str) -> Bundle {
 }
 
 fn refused(event: &str, segments: &str) -> NotCovered {
-    let text = message(event, segments).replace('\n', "\r");
-    let Payload::V2(header) = peek(text.as_bytes()) else {
-        panic!("no header")
-    };
-    let made = mapper().convert(text.as_bytes(), &header, true, &Options::default());
-    made.map(|_| ()).unwrap_err()
+    refused_with(&message(event, segments)).expect("a refusal")
 }
 
 const PID: &str = "PID|1||1^^^H^MR||ONE^ANN||19700101|F\n";
@@ -204,10 +198,8 @@ fn by_number<'b>(bundle: &'b Bundle, number: &str) -> &'b Value {
 #[test]
 fn a_merge_links_who_remains_and_who_is_no_longer_used() {
     for event in ["ADT^A40", "ADT^A18", "ADT^A30", "ADT^A34", "ADT^A36"] {
-        let bundle = of(
-            event,
-            &format!("EVN||20260301101400\n{PID}MRG|2^^^H^MR||||||OLD^ANN\n"),
-        );
+        let segments = format!("EVN||20260301101400\n{PID}MRG|2^^^H^MR||||||OLD^ANN\n");
+        let bundle = Bundle::collection(&message(event, &segments));
         let (new, old) = (by_number(&bundle, "1"), by_number(&bundle, "2"));
         assert_eq!(bundle.all("Patient").len(), 2, "{event}");
         assert_eq!(new["link"][0]["type"], "replaces");
@@ -217,20 +209,69 @@ fn a_merge_links_who_remains_and_who_is_no_longer_used() {
         assert_eq!(old["link"][0]["type"], "replaced-by");
         assert_eq!(bundle.at(&old["link"][0]["other"]), new);
         assert_eq!(old["name"][0]["family"], "OLD");
-        for entry in bundle.entries() {
-            if entry["resource"]["resourceType"] == "Patient" {
-                assert_eq!(entry["request"]["method"], "PUT");
-            }
-        }
     }
+}
+
+/// MRG is a number and perhaps a name: the birth date and the other numbers of who has it are not to be lost by it.
+#[test]
+fn who_is_no_longer_used_keeps_all_that_is_known_of_them() {
+    let bundle = of("ADT^A40", &format!("{PID}MRG|2^^^H^MR||||||OLD^ANN\n"));
+    let [new] = bundle.all("Patient")[..] else {
+        panic!("{}", bundle.0)
+    };
+    assert_eq!(bundle.request("Patient")["method"], "PUT");
+    let (url, changes) = bundle.changes("2");
+    let path = |part: &Value| (part[0]["valueCode"].clone(), part[1]["valueString"].clone());
+    let paths: Vec<_> = changes.iter().map(path).collect();
+    let of = |kind: &str, path: &str| (json!(kind), json!(path));
+    assert_eq!(
+        paths,
+        [
+            of("delete", "Patient.active"),
+            of("add", "Patient"),
+            of("delete", "Patient.link.where(type = 'replaced-by')"),
+            of("add", "Patient"),
+        ]
+    );
+    assert_eq!(
+        (
+            &changes[1][2]["valueString"],
+            &changes[1][3]["valueBoolean"]
+        ),
+        (&json!("active"), &json!(false))
+    );
+    assert_eq!(changes[3][2]["valueString"], "link");
+    let link = &changes[3][3]["part"];
+    assert_eq!(
+        (&link[0]["name"], &link[1]["valueCode"]),
+        (&json!("other"), &json!("replaced-by"))
+    );
+    assert_eq!(bundle.at(&link[0]["valueReference"]), new);
+    // One record that has both numbers is not asked for: it would be merged with itself.
+    let who_remains = bundle.request("Patient")["url"].as_str().unwrap();
+    let number = who_remains.split_once("identifier=").unwrap().1;
+    let (_, not) = url.split_once("&identifier:not=").unwrap();
+    assert_eq!(not, number);
+}
+
+/// With both numbers on one record nobody could be asked for by either.
+#[test]
+fn the_number_that_is_no_longer_used_stays_with_who_had_it() {
+    let segments = "PID|1||1^^^H^MR~2^^^H^MR~7^^^MPI^PI||ONE\nMRG|2^^^H^MR\n";
+    let bundle = of("ADT^A40", segments);
+    let [new] = bundle.all("Patient")[..] else {
+        panic!("{}", bundle.0)
+    };
+    let numbers = new["identifier"].as_array().unwrap().iter();
+    let numbers: Vec<_> = numbers.map(|one| &one["value"]).collect();
+    assert_eq!(numbers, ["1", "7"]);
+    assert!(bundle.changes("2").0.contains("%7C2&"));
 }
 
 #[test]
 fn a_merge_of_several_pairs_keeps_them_apart() {
-    let bundle = of(
-        "ADT^A40",
-        "PID|1||1^^^H^MR||ONE\nMRG|2^^^H^MR\nPID|1||3^^^H^MR||THREE\nMRG|4^^^H^MR\n",
-    );
+    let segments = "PID|1||1^^^H^MR||ONE\nMRG|2^^^H^MR\nPID|1||3^^^H^MR||THREE\nMRG|4^^^H^MR\n";
+    let bundle = Bundle::collection(&message("ADT^A40", segments));
     assert_eq!(bundle.all("Patient").len(), 4);
     for (new, old) in [("1", "2"), ("3", "4")] {
         let (new, old) = (by_number(&bundle, new), by_number(&bundle, old));
@@ -259,6 +300,12 @@ fn a_merge_that_cannot_be_done_safely_is_refused() {
             same(),
         ),
         ("MRG|2^^^H^MR\nPID|1||1^^^H^MR||ONE\n", lacks("prior")),
+        // Whoever follows the links takes ONE for THREE.
+        (
+            "PID|1||1^^^H^MR||ONE\nMRG|2^^^H^MR\nPID|1||3^^^H^MR||THREE\nMRG|2^^^H^MR\n",
+            same(),
+        ),
+        ("PID|1||2^^^H^MR~1^^^H^MR||ONE\nMRG|2^^^H^MR\n", same()),
     ] {
         assert_eq!(refused("ADT^A40", segments), why, "{segments}");
     }
@@ -312,6 +359,9 @@ fn two_patients_who_swap_beds_have_each_their_own_visit() {
         );
         assert_eq!(bundle.at(&visit["location"][0]["location"])["name"], bed);
     }
+    // Two names, two sexes, one number: whose data would be whose?
+    let one = segments.replace("2^^^H^MR||TWO", "1^^^H^MR||TWO");
+    assert_eq!(refused("ADT^A17", &one), NotCovered::Same("Patient".into()));
     let half = format!("{PID}{}PID|2||2^^^H^MR||TWO\n", pv1("A", "V1"));
     assert_eq!(
         refused("ADT^A17", &half),

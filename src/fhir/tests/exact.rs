@@ -82,6 +82,14 @@ fn what_was_in_the_way_is_lost_and_nothing_beside_it() {
     assert!(!lost.contains(&"TQ1[2]-1".to_owned()), "{lost:?}");
 }
 
+#[test]
+fn the_number_by_which_somebody_is_changed_is_not_lost() {
+    let pid = "PID|1||77^^^&2.16.840.1.113883.19.4.6&ISO^MR||DOE^JANE\n";
+    let lost = lost("ADT^A29^ADT_A21", &format!("EVN||20260301\n{pid}"));
+    assert!(!lost.contains(&"PID-3.1".to_owned()), "{lost:?}");
+    assert!(lost.contains(&"PID-5.1".to_owned()), "{lost:?}");
+}
+
 /// A comma in a search is `or`: it would ask for the other patient, too.
 #[test]
 fn nobody_is_asked_for_by_a_system_that_is_two() {

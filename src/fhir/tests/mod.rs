@@ -119,6 +119,40 @@ impl Bundle {
         Self(serde_json::from_slice(&convert_with(message, Options::default()).bundle).unwrap())
     }
 
+    /// Without requests, so that what is only changed on a server is there as the message has it.
+    fn collection(message: &str) -> Self {
+        let options = Options {
+            kind: BundleType::Collection,
+            ..Options::default()
+        };
+        Self(serde_json::from_slice(&convert_with(message, options).bundle).unwrap())
+    }
+
+    /// What is to be changed of the resource with this number: by their paths what is taken out, and by their names what is added.
+    #[track_caller]
+    fn changes(&self, number: &str) -> (String, Vec<Value>) {
+        let of = |entry: &&Value| {
+            let url = entry["request"]["url"].as_str().unwrap_or_default();
+            entry["request"]["method"] == "PATCH"
+                && url
+                    .split('&')
+                    .next()
+                    .unwrap()
+                    .ends_with(&format!("%7C{number}"))
+        };
+        let mut all = self.entries().iter().filter(of);
+        let entry = all
+            .next()
+            .unwrap_or_else(|| panic!("no patch of {number} in {}", self.0));
+        assert!(all.next().is_none(), "two patches of {number}");
+        let operations = entry["resource"]["parameter"].as_array().unwrap();
+        let url = entry["request"]["url"].as_str().unwrap().to_owned();
+        (
+            url,
+            operations.iter().map(|one| one["part"].clone()).collect(),
+        )
+    }
+
     fn entries(&self) -> &[Value] {
         self.0["entry"].as_array().map_or(&[], Vec::as_slice)
     }

@@ -126,10 +126,8 @@ fn a_medication_without_an_order_around_it_is_refused() {
 
 #[test]
 fn a_merge_retires_all_that_it_names_or_is_refused() {
-    let bundle = of(
-        "ADT^A40",
-        &format!("{PID}MRG|2^^^H^MR\nMRG|3^^^H^MR~93^^^MPI^PI\n"),
-    );
+    let segments = format!("{PID}MRG|2^^^H^MR\nMRG|3^^^H^MR~93^^^MPI^PI\n");
+    let bundle = Bundle::collection(&text("ADT^A40", &segments));
     let retired = bundle.all("Patient").into_iter();
     let retired: Vec<_> = retired.filter(|one| one["active"] == false).collect();
     assert_eq!(retired.len(), 2, "{}", bundle.0);

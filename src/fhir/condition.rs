@@ -3,7 +3,7 @@
 //! ```text
 //! or   = and { "or" and }          test = place "valued" | place "not" "valued" | place "repeats" | place "several" | place "longer" number
 //! and  = not { "and" not }              | place "=" word | place "!=" word | place ["not"] "in" "(" word { "," word } ")"
-//! not  = "not" not | "(" or ")" | test
+//! not  = "not" not | "(" or ")" | test  | place ["not"] "known" vocabulary
 //! ```
 //!
 //! A word with blanks or delimiters in it stands in double quotes. An empty place equals nothing, and so differs from everything.
@@ -29,6 +29,8 @@ pub enum Condition {
     Longer(Place, usize),
     /// The text is one of these.
     In(Place, Vec<String>),
+    /// The text is a code of the vocabulary of this number.
+    Known(Place, usize),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,12 +46,14 @@ enum Token {
 pub(super) fn parse(
     text: &str,
     place: &dyn Fn(&str) -> Result<Place, String>,
+    vocabulary: &dyn Fn(&str) -> Result<usize, String>,
 ) -> Result<Condition, String> {
     let mut reader = Reader {
         tokens: tokens(text)?,
         at: 0,
         depth: 0,
         place,
+        vocabulary,
     };
     let condition = reader.or()?;
     match reader.tokens.get(reader.at) {
@@ -107,6 +111,7 @@ struct Reader<'r> {
     /// How many brackets and negations are open.
     depth: usize,
     place: &'r dyn Fn(&str) -> Result<Place, String>,
+    vocabulary: &'r dyn Fn(&str) -> Result<usize, String>,
 }
 
 impl Reader<'_> {
@@ -192,6 +197,7 @@ impl Reader<'_> {
                 Condition::Longer(place, number)
             }
             "in" => Condition::In(place, self.list()?),
+            "known" => Condition::Known(place, (self.vocabulary)(&self.word()?)?),
             other => return Err(format!("`when`: `{other}` is no test")),
         };
         Ok(match not {
@@ -225,14 +231,18 @@ fn one(mut all: Vec<Condition>, many: fn(Vec<Condition>) -> Condition) -> Condit
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Condition::{And, In, Longer, Not, Or, Repeats, Several, Valued};
+    use Condition::{And, In, Known, Longer, Not, Or, Repeats, Several, Valued};
 
     fn place(text: &str) -> Place {
         Place::in_segment(text).unwrap()
     }
 
     fn read(text: &str) -> Result<Condition, String> {
-        parse(text, &Place::in_segment)
+        let vocabulary = |name: &str| match name {
+            "Sex[Patient]" => Ok(4),
+            _ => Err(format!("there is no vocabulary `{name}`")),
+        };
+        parse(text, &Place::in_segment, &vocabulary)
     }
 
     #[test]
@@ -245,6 +255,11 @@ mod tests {
             ("PID-3 repeats", Repeats(place("PID-3"))),
             ("MRG-1 several", Several(place("MRG-1"))),
             ("PID-7 longer 8", Longer(place("PID-7"), 8)),
+            ("PID-8 known Sex[Patient]", Known(place("PID-8"), 4)),
+            (
+                "PID-8 not known Sex[Patient]",
+                Not(Box::new(Known(place("PID-8"), 4))),
+            ),
             ("PV1-2.1 = P", In(place("PV1-2.1"), vec!["P".into()])),
             (
                 "OBX-5.1!=\"<>\"",
@@ -280,6 +295,8 @@ mod tests {
             "PID-7 in (NM",
             "PID-7 valued PID-8",
             "PID-7 longer x",
+            "PID-8 known",
+            "PID-8 known Nothing",
             "P = 3",
             "PID-7 = \"x",
         ] {

@@ -115,6 +115,10 @@ impl<'t> Engine<'t> {
             Condition::In(place, words) => {
                 text(place).is_some_and(|text| words.iter().any(|word| *word == text))
             }
+            Condition::Known(place, vocabulary) => {
+                let vocabulary = &self.program.vocabularies[*vocabulary];
+                text(place).is_some_and(|text| vocabulary.get(&text).is_some())
+            }
         }
     }
 }

@@ -296,8 +296,14 @@ impl Compiler {
             .ok()
     }
 
+    fn vocabulary(&self, name: &str) -> Result<usize, String> {
+        let number = self.vocabularies.get(name).copied();
+        number.ok_or_else(|| format!("there is no vocabulary `{name}`"))
+    }
+
     fn condition(&mut self, here: Here<'_>, text: Option<&str>) -> Option<Condition> {
-        let read = condition::parse(text?, &|text| read_place(here.value, text));
+        let place = |text: &str| read_place(here.value, text);
+        let read = condition::parse(text?, &place, &|name| self.vocabulary(name));
         read.map_err(|what| self.error(here.file, here.at, what))
             .ok()
     }
@@ -395,17 +401,11 @@ impl Compiler {
                 self.body(inner, &row.rows, &row.require, row.finish),
             ));
         }
-        let vocabulary = match &row.vocabulary {
-            None => None,
-            Some(name) => match self.vocabularies.get(name) {
-                Some(number) => Some(*number),
-                None => {
-                    let what = format!("there is no vocabulary `{name}`");
-                    self.error(here.file, here.at, what);
-                    return None;
-                }
-            },
-        };
+        let vocabulary = row.vocabulary.as_ref().map(|name| self.vocabulary(name));
+        let vocabulary = vocabulary
+            .transpose()
+            .map_err(|what| self.error(here.file, here.at, what))
+            .ok()?;
         Some(Source::Place {
             place: from?,
             conversion,

@@ -10,6 +10,7 @@ mod adt;
 mod apart;
 mod beside;
 mod charges;
+mod clinical;
 mod events;
 mod exact;
 mod identity;

@@ -1,0 +1,81 @@
+//! What a message says of somebody's treatment is never turned into its opposite.
+
+use super::{Bundle, refused_with, segment};
+use crate::fhir::NotCovered;
+
+const PID: &str = "PID|1||4711^^^GENERAL^MR||DOE^JOHN||19600131|M\n";
+
+fn text(event: &str, segments: &str) -> String {
+    format!("MSH|^~\\&|LAB|GENERAL|BR|CL|20260101120000+0100||{event}|R1|P|2.5.1\n{PID}{segments}")
+}
+
+fn of(event: &str, segments: &str) -> Bundle {
+    Bundle::of(&text(event, segments))
+}
+
+/// The place that a message is refused at.
+#[track_caller]
+fn refused_at(event: &str, segments: &str) -> String {
+    match refused_with(&text(event, segments)) {
+        Some(NotCovered::Refused(at, _)) => at,
+        other => panic!("{event} {segments}: {other:?}"),
+    }
+}
+
+/// A vaccination with this ORC and these fields of RXA beside its date and vaccine.
+fn vaccination(orc: &str, fields: &[(usize, &str)]) -> String {
+    let mut all = vec![(3, "20260101"), (5, "08^HepB^CVX"), (6, "1")];
+    all.extend(fields);
+    format!("ORC|{orc}\n{}", segment("RXA", &all))
+}
+
+/// The next one would be left out of the patient's plan.
+#[test]
+fn a_vaccination_that_was_not_given_is_never_completed() {
+    let refusal = (18, "00^Parental^NIP002");
+    for (orc, fields, status) in [
+        ("RE||V1^R", vec![refusal], "not-done"),
+        ("RE||V1^R", vec![refusal, (20, "RF")], "not-done"),
+        ("RE||V1^R", vec![(20, "re")], "not-done"),
+        ("RE||V1^R", vec![(20, "NA")], "not-done"),
+        ("RE||V1^R||CA", vec![], "not-done"),
+        ("RE||V1^R||HD", vec![], "not-done"),
+        ("RE||V1^R||ER", vec![], "entered-in-error"),
+        ("CA||V1^R", vec![], "not-done"),
+        ("UA||V1^R", vec![], "not-done"),
+        ("DE||V1^R", vec![], "entered-in-error"),
+        ("RE||V1^R", vec![(5, "998^none^CVX")], "not-done"),
+        // What says that it was given.
+        ("RE||V1^R", vec![], "completed"),
+        ("RE||V1^R||CM", vec![], "completed"),
+        ("RE||V1^R", vec![(20, "CP")], "completed"),
+        ("RE||V1^R", vec![(20, "cp")], "completed"),
+        ("CA||V1^R", vec![(20, "CP")], "completed"),
+        ("RE||V1^R", vec![refusal, (21, "D")], "entered-in-error"),
+    ] {
+        let bundle = of("VXU^V04", &vaccination(orc, &fields));
+        let status_of = &bundle.one("Immunization")["status"];
+        assert_eq!(status_of, status, "{orc} {fields:?}");
+    }
+    let alone = of("VXU^V04", "ORC|RE||V1^R\n");
+    assert_eq!(alone.one("Immunization")["status"], "not-done", "no RXA");
+}
+
+/// FHIR has three states of a vaccination, and neither is "nobody knows".
+#[test]
+fn a_vaccination_whose_state_nobody_knows_is_refused() {
+    let local = vaccination("RE||V1^R", &[(20, "RF")]);
+    assert_eq!(refused_at("VXU^V04", &local), "RXA-20");
+    let deleted = vaccination("RE||V1^R", &[(20, "RF"), (21, "D")]);
+    let bundle = of("VXU^V04", &deleted);
+    assert_eq!(bundle.one("Immunization")["status"], "entered-in-error");
+}
+
+#[test]
+fn a_dose_that_was_not_given_is_read_in_small_letters_too() {
+    for (code, status) in [("re", "not-done"), ("cp", "completed"), ("RF", "unknown")] {
+        let given = vaccination("RE|P1^HIS|F1^RX", &[(20, code)]);
+        let bundle = of("RAS^O17", &given);
+        assert_eq!(bundle.one("MedicationAdministration")["status"], status);
+    }
+}

@@ -79,3 +79,42 @@ fn a_dose_that_was_not_given_is_read_in_small_letters_too() {
         assert_eq!(bundle.one("MedicationAdministration")["status"], status);
     }
 }
+
+fn result(obr_25: &str, obx: &str) -> String {
+    let obr = [
+        (2, "P1^HIS"),
+        (3, "F1^LAB"),
+        (4, "GLU^Glucose^L"),
+        (25, obr_25),
+    ];
+    format!("{}{obx}", segment("OBR", &obr))
+}
+
+/// Table 0085: U is the change of a result to final, without the result.
+#[test]
+fn a_result_that_becomes_final_keeps_the_value_that_is_there() {
+    let sent = of(
+        "ORU^R01",
+        &result("P", "OBX|1|NM|GLU^Glucose^L||5.4|mmol/L|||||P\n"),
+    );
+    let bundle = of(
+        "ORU^R01",
+        &result("F", "OBX|1|NM|GLU^Glucose^L|||mmol/L|||||U\n"),
+    );
+    assert!(bundle.all("Observation").is_empty(), "{}", bundle.0);
+    for kind in ["Observation", "DiagnosticReport"] {
+        assert_eq!(bundle.status(kind), "final", "{kind}");
+        let url = bundle.patch(kind).unwrap()["request"]["url"].as_str();
+        let id = sent.one(kind)["id"].as_str().unwrap();
+        assert_eq!(url, Some(format!("{kind}/{id}").as_str()));
+    }
+    // The report would lose its results, and have no status.
+    let untold = result("", "OBX|1|NM|GLU^Glucose^L|||mmol/L|||||U\n");
+    assert_eq!(refused_at("ORU^R01", &untold), "OBR-25");
+    let whole = of(
+        "ORU^R01",
+        &result("F", "OBX|1|NM|GLU^Glucose^L||5.4|mmol/L|||||U\n"),
+    );
+    assert_eq!(whole.one("Observation")["status"], "final");
+    assert_eq!(whole.one("Observation")["valueQuantity"]["value"], 5.4);
+}

@@ -1,6 +1,6 @@
 //! What a message says of somebody's treatment is never turned into its opposite.
 
-use super::{Bundle, refused_with, segment};
+use super::{Bundle, Value, ledger, refused_with, segment};
 use crate::fhir::NotCovered;
 
 const PID: &str = "PID|1||4711^^^GENERAL^MR||DOE^JOHN||19600131|M\n";
@@ -117,4 +117,77 @@ fn a_result_that_becomes_final_keeps_the_value_that_is_there() {
     );
     assert_eq!(whole.one("Observation")["status"], "final");
     assert_eq!(whole.one("Observation")["valueQuantity"]["value"], 5.4);
+}
+
+/// What was stopped would be given again.
+#[test]
+fn a_change_to_a_state_that_nobody_knows_changes_no_order() {
+    let drug = "RXE||A^Drug^L|1||mg\n";
+    let test = "OBR|1|P1^HIS|F1^LAB|GLU^Glucose^L\n";
+    for orc_5 in ["DISC", ""] {
+        let orc = format!("ORC|SC|P1^HIS|F1^RX||{orc_5}\n");
+        for (event, behind) in [
+            ("RDE^O11", ""),
+            ("RDE^O11", drug),
+            ("OMP^O09", "RXO|A^Drug^L|1||mg\n"),
+            ("ORM^O01", "RXO|A^Drug^L|1||mg\n"),
+            ("ORM^O01", ""),
+            ("ORM^O01", test),
+            ("OML^O21", test),
+            ("OMG^O19", test),
+        ] {
+            let at = refused_at(event, &format!("{orc}{behind}"));
+            assert_eq!(at, "ORC-5", "{event} {orc_5}");
+        }
+    }
+    // One that is known.
+    let bundle = of("RDE^O11", "ORC|SC|P1^HIS|F1^RX||DC\n");
+    assert_eq!(bundle.status("MedicationRequest"), "stopped");
+    for (orc_5, status) in [("A", "active"), ("CM", "completed"), ("CA", "revoked")] {
+        let bundle = of("ORM^O01", &format!("ORC|SC|P1^HIS|F1^LAB||{orc_5}\n"));
+        assert_eq!(bundle.status("ServiceRequest"), status, "{orc_5}");
+    }
+}
+
+/// A drug is not said to be active because it is being changed, where the sender says of it something else.
+#[test]
+fn a_state_that_nobody_knows_is_not_what_the_message_is_for() {
+    for (orc, status) in [
+        ("XO|P1^HIS|F1^RX||DISC", "unknown"),
+        ("XO|P1^HIS|F1^RX", "active"),
+        ("NW|P1^HIS|F1^RX||FRESH", "active"),
+    ] {
+        let bundle = of("RDE^O11", &format!("ORC|{orc}\nRXE||A^Drug^L|1||mg\n"));
+        assert_eq!(bundle.one("MedicationRequest")["status"], status, "{orc}");
+    }
+    let lost = ledger(&text(
+        "RDE^O11",
+        "ORC|XO|P1^HIS|F1^RX||DISC\nRXE||A^Drug^L|1||mg\n",
+    ));
+    let why = lost.iter().find(|lost| lost.0 == "ORC-5").unwrap().1;
+    assert_eq!(why, Some(super::super::Refused::Vocabulary));
+}
+
+#[test]
+fn an_order_that_is_to_be_held_is_on_hold_and_one_that_has_ended_is_not_revived() {
+    let status = |event: &str, kind: &str, orc: &str| -> Value {
+        of(event, &format!("ORC|{orc}\n")).status(kind)
+    };
+    for control in ["HD", "OH", "HR"] {
+        for (orc_5, held) in [
+            ("", true),
+            ("IP", true),
+            ("LOCAL", true),
+            ("CA", false),
+            ("CM", false),
+        ] {
+            let orc = format!("{control}|P1^HIS|F1^LAB||{orc_5}");
+            let test = status("OML^O21", "ServiceRequest", &orc);
+            let drug = status("RDE^O11", "MedicationRequest", &orc);
+            for status in [test, drug] {
+                assert_eq!(status == "on-hold", held, "{orc}: {status}");
+                assert_ne!(status, "active", "{orc}");
+            }
+        }
+    }
 }

@@ -6,7 +6,12 @@ use crate::fhir::NotCovered;
 const PID: &str = "PID|1||4711^^^GENERAL^MR||DOE^JOHN||19600131|M\n";
 
 fn text(event: &str, segments: &str) -> String {
-    format!("MSH|^~\\&|LAB|GENERAL|BR|CL|20260101120000+0100||{event}|R1|P|2.5.1\n{PID}{segments}")
+    // Of an appointment SCH stands before its patient.
+    let schedule = segments.find('\n').filter(|_| segments.starts_with("SCH"));
+    let (before, behind) = segments.split_at(schedule.map_or(0, |end| end + 1));
+    format!(
+        "MSH|^~\\&|LAB|GENERAL|BR|CL|20260101120000+0100||{event}|R1|P|2.5.1\n{before}{PID}{behind}"
+    )
 }
 
 fn of(event: &str, segments: &str) -> Bundle {
@@ -189,5 +194,72 @@ fn an_order_that_is_to_be_held_is_on_hold_and_one_that_has_ended_is_not_revived(
                 assert_ne!(status, "active", "{orc}");
             }
         }
+    }
+}
+
+const BOOKED: &str = "SCH|A1^PLAC||||||||||||||||||||||||Booked\n";
+
+/// How each of the doctors comes, by their number.
+fn coming(bundle: &Bundle) -> Vec<(String, String)> {
+    let all = bundle.one("Appointment")["participant"].as_array().unwrap();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let doctors = all.iter().filter_map(|one| {
+        let actor = bundle.at(&one["actor"]);
+        let number = text(&actor["identifier"][0]["value"]);
+        (actor["resourceType"] == "Practitioner").then(|| (number, text(&one["status"])))
+    });
+    doctors.collect()
+}
+
+#[test]
+fn who_is_taken_out_of_an_appointment_is_not_expected() {
+    for event in ["SIU^S14", "SIU^S20", "SIU^S22"] {
+        let segments = format!("{BOOKED}RGS|1\nAIP|1|D|8^GONE^D\nAIP|2|X|9^STAYS^D\n");
+        let bundle = of(event, &segments);
+        assert_eq!(
+            coming(&bundle),
+            [("9".into(), "accepted".into())],
+            "{event}"
+        );
+        let lost = ledger(&text(event, &segments));
+        let named = lost.iter().any(|lost| lost.0 == "AIP-3.1");
+        assert!(named, "{event}: the ledger tells of it: {lost:?}");
+    }
+    let others = "RGS|1\nAIS|1|D|XRAY^X-ray^L\nAIG|1|D|CT^Scanner^L\nAIL|1|D|R^101\n\
+                  RGS|2|D\nAIP|1||8^GONE^D\n";
+    let bundle = of("SIU^S14", &format!("{BOOKED}{others}"));
+    let appointment = bundle.one("Appointment");
+    assert_eq!(appointment.get("serviceType"), None);
+    let participants = appointment["participant"].as_array().unwrap();
+    assert_eq!(participants.len(), 1, "the patient: {appointment}");
+}
+
+#[test]
+fn a_participant_whose_part_is_cancelled_has_declined() {
+    for (state, status) in [
+        ("", "accepted"),
+        ("Booked", "accepted"),
+        ("BOOKED", "accepted"),
+        ("Cancelled", "declined"),
+        ("Deleted", "declined"),
+        ("Pending", "tentative"),
+        ("Local", "tentative"),
+    ] {
+        let aip = format!("{BOOKED}RGS|1\nAIP|1|A|8^DOE^D|||||||||{state}\n");
+        let expected = [("8".to_owned(), status.to_owned())];
+        assert_eq!(coming(&of("SIU^S14", &aip)), expected, "{state}");
+        let ail = format!("{BOOKED}RGS|1\nAIL|1|A|R^101|||||||||{state}\n");
+        let bundle = of("SIU^S14", &ail);
+        let room = &bundle.one("Appointment")["participant"][1];
+        assert_eq!(room["status"], status, "{state}");
+    }
+}
+
+/// Blocked and opened slots are booked by nobody.
+#[test]
+fn a_slot_is_no_appointment() {
+    for event in ["SIU^S23", "SIU^S24"] {
+        let why = refused_with(&text(event, BOOKED));
+        assert_eq!(why, Some(NotCovered::Event(event.to_owned())));
     }
 }

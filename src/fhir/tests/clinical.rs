@@ -263,3 +263,42 @@ fn a_slot_is_no_appointment() {
         assert_eq!(why, Some(NotCovered::Event(event.to_owned())));
     }
 }
+
+fn document(event: &str, fields: &[(usize, &str)]) -> Bundle {
+    let mut all = vec![(1, "1"), (2, "CN^Consult^L"), (12, "D2^DOC")];
+    all.extend(fields);
+    of(event, &segment("TXA", &all))
+}
+
+#[test]
+fn an_addendum_leaves_its_document_in_force() {
+    for (event, relation) in [
+        ("MDM^T05", Some("appends")),
+        ("MDM^T06", Some("appends")),
+        ("MDM^T09", Some("replaces")),
+        ("MDM^T10", Some("replaces")),
+        ("MDM^T01", None),
+        ("MDM^T02", None),
+        ("MDM^T08", None),
+    ] {
+        let bundle = document(event, &[(13, "D1^DOC"), (19, "AV")]);
+        let made = bundle.one("DocumentReference");
+        let code = made["relatesTo"][0]["code"].as_str();
+        assert_eq!(code, relation, "{event}: {made}");
+        assert!(made.to_string().contains("\"D1\""), "the parent is kept");
+    }
+}
+
+#[test]
+fn a_document_that_is_cancelled_is_in_error() {
+    let sent = document("MDM^T02", &[(19, "AV")]);
+    for availability in ["AV", "", "CA"] {
+        let bundle = document("MDM^T11", &[(19, availability)]);
+        assert_eq!(bundle.status("DocumentReference"), "entered-in-error");
+        let id = sent.one("DocumentReference")["id"].as_str().unwrap();
+        let url = &bundle.patch("DocumentReference").unwrap()["request"]["url"];
+        assert_eq!(url, &format!("DocumentReference/{id}"), "{availability}");
+    }
+    let nameless = refused_with(&text("MDM^T11", "TXA|1|CN^Consult^L\n"));
+    assert_eq!(nameless, Some(NotCovered::Lacks("document".into())));
+}

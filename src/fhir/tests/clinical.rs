@@ -302,3 +302,67 @@ fn a_document_that_is_cancelled_is_in_error() {
     let nameless = refused_with(&text("MDM^T11", "TXA|1|CN^Consult^L\n"));
     assert_eq!(nameless, Some(NotCovered::Lacks("document".into())));
 }
+
+#[test]
+fn a_problem_that_is_over_is_not_active() {
+    for (state, resolved, status) in [
+        ("", "", Some("active")),
+        ("Active", "", Some("active")),
+        ("Resolved", "", Some("resolved")),
+        ("^Resolved", "", Some("resolved")),
+        ("INACTIVE", "", Some("inactive")),
+        ("In Remission", "", Some("remission")),
+        ("Active", "20260101", Some("resolved")),
+        ("LOCAL", "", None),
+    ] {
+        let fields = [
+            (1, "AD"),
+            (2, "20260101"),
+            (3, "E11^Diabetes^I10"),
+            (4, "PR1^H"),
+            (9, resolved),
+            (14, state),
+        ];
+        let bundle = of("PPR^PC1", &segment("PRB", &fields));
+        let problem = bundle.one("Condition");
+        let made = problem["clinicalStatus"]["coding"][0]["code"].as_str();
+        assert_eq!(made, status, "{state} {resolved}: {problem}");
+    }
+    for (state, status) in [
+        ("", "active"),
+        ("Cancelled", "cancelled"),
+        ("^On Hold", "on-hold"),
+    ] {
+        let goal = [
+            (1, "AD"),
+            (2, "20260101"),
+            (3, "W^Walk^L"),
+            (4, "G1^H"),
+            (18, state),
+        ];
+        let bundle = of("PGL^PC6", &segment("GOL", &goal));
+        assert_eq!(bundle.one("Goal")["lifecycleStatus"], status, "{state}");
+    }
+}
+
+#[test]
+fn an_intolerance_is_not_an_allergy() {
+    for (sensitivity, kind) in [
+        ("", Some("allergy")),
+        ("AL", Some("allergy")),
+        ("IN^Intolerance^HL70436", Some("intolerance")),
+        ("SE", None),
+        ("LOCAL", None),
+    ] {
+        let fields = [
+            (1, "1"),
+            (2, "DA"),
+            (3, "ASP^Aspirin^L"),
+            (6, "A"),
+            (9, sensitivity),
+        ];
+        let bundle = of("ADT^A60", &segment("IAM", &fields));
+        let made = bundle.one("AllergyIntolerance");
+        assert_eq!(made["type"].as_str(), kind, "{sensitivity}: {made}");
+    }
+}

@@ -366,3 +366,33 @@ fn an_intolerance_is_not_an_allergy() {
         assert_eq!(made["type"].as_str(), kind, "{sensitivity}: {made}");
     }
 }
+
+const VISIT: (usize, &str) = (19, "77^^^GENERAL^VN");
+
+#[test]
+fn a_discharge_that_is_to_come_or_was_cancelled_is_none() {
+    let fields = [
+        (2, "I"),
+        (3, "W^1"),
+        VISIT,
+        (36, "HOM"),
+        (37, "NURSING"),
+        (45, "202601021000"),
+    ];
+    let visit = |event: &str| of(event, &segment("PV1", &fields)).one("Encounter").clone();
+    for event in ["ADT^A16", "ADT^A13"] {
+        let made = visit(event);
+        assert_eq!(made["status"], "in-progress", "{event}");
+        assert_eq!(made["period"].get("end"), None, "{event}");
+    }
+    let stay = &visit("ADT^A13")["hospitalization"];
+    assert_eq!(stay, &Value::Null, "of a discharge that was not");
+    let left = &visit("ADT^A03");
+    assert_eq!(left["status"], "finished");
+    assert!(
+        left["hospitalization"]
+            .get("dischargeDisposition")
+            .is_some()
+    );
+    assert!(left["hospitalization"].get("destination").is_some());
+}

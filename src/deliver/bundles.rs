@@ -1,7 +1,7 @@
 //! Format `fhir`: which messages become a bundle, and the bundle.
 
 use super::maps::{self, BadMaps};
-use super::outcome::{Outcome, Rejection};
+use super::outcome::Outcome;
 use crate::config;
 use crate::envelope::{Head, Source};
 use crate::fhir::{Converted, Counted, Mapper, NotCovered, Options, Refused};
@@ -138,31 +138,58 @@ impl Bundles {
     }
 }
 
-/// A message that cannot become a bundle, though [`Bundles::takes`] was asked before.
-pub(super) fn not_covered(why: &NotCovered) -> Outcome {
-    Outcome::Rejected(Rejection {
-        unsupported: true,
-        faults: vec![Fault {
-            location: match why {
-                NotCovered::Event(_) => "MSH-9".parse().ok(),
-                NotCovered::Patients => "PID[2]".parse().ok(),
-                NotCovered::Nobodys(at) | NotCovered::Refused(at, _) => at.parse().ok(),
-                NotCovered::Lacks(what) => match what.as_str() {
-                    "patient" => "PID-3".parse().ok(),
-                    "encounter" => "PV1-19".parse().ok(),
-                    "prior" => "MRG-1".parse().ok(),
-                    _ => None,
-                },
-                NotCovered::Same(_) | NotCovered::TooMuch => None,
-            },
-            condition: match why {
-                NotCovered::TooMuch => 104,
-                _ => 200,
-            },
-            text: why.to_string(),
-            ..Fault::default()
-        }],
-        own: None,
-        status: 0,
-    })
+/// The answer to a message that cannot become a bundle, though [`Bundles::takes`] was asked before: the server is not asked.
+pub(super) fn not_covered(why: &NotCovered, message: &[u8]) -> Outcome {
+    let fault = Fault {
+        location: location(why, message).and_then(|path| path.parse().ok()),
+        text: why.to_string(),
+        ..Fault::default()
+    };
+    Outcome::Refused(refusal(why), fault)
+}
+
+fn refusal(why: &NotCovered) -> Refusal {
+    match why {
+        NotCovered::Event(_) => Refusal::NoMap,
+        NotCovered::TooMuch => Refusal::TooLarge,
+        NotCovered::Lacks(_) => Refusal::Unidentified,
+        NotCovered::Nobodys(_) => Refusal::NoPatient,
+        NotCovered::Patients => Refusal::SeveralPatients,
+        NotCovered::Same(_) => Refusal::OneIdentity,
+        NotCovered::Refused(..) => Refusal::MapRule,
+    }
+}
+
+/// The place in the message, where it is certain.
+fn location<'w>(why: &'w NotCovered, message: &[u8]) -> Option<&'w str> {
+    match why {
+        NotCovered::Event(_) => Some("MSH-9"),
+        NotCovered::Patients => Some("PID[2]"),
+        NotCovered::Nobodys(at) | NotCovered::Refused(at, _) => Some(at),
+        NotCovered::Lacks(what) => match what.as_str() {
+            "patient" => Some("PID-3"),
+            "encounter" => Some("PV1-19"),
+            "account" => Some("PID-18"),
+            "prior" => Some("MRG-1"),
+            "prior-account" => Some("MRG-3"),
+            "goal" => Some("GOL-4"),
+            "problem" => Some("PRB-4"),
+            _ => None,
+        },
+        // A merge with oneself. Which one it is of several merges is not said.
+        NotCovered::Same(kind) if has_one_merge(message) => match kind.as_str() {
+            "Patient" => Some("MRG-1"),
+            "Account" => Some("MRG-3"),
+            _ => None,
+        },
+        NotCovered::Same(_) | NotCovered::TooMuch => None,
+    }
+}
+
+fn has_one_merge(message: &[u8]) -> bool {
+    let segments = message.split(|byte| matches!(byte, b'\r' | b'\n'));
+    segments
+        .filter(|segment| segment.starts_with(b"MRG"))
+        .count()
+        == 1
 }

@@ -1,7 +1,7 @@
 //! What became of a message, without a word of HL7's answer codes.
 
 use crate::hl7::ack::{Fault, Kind};
-use crate::telemetry::labels::Attempt;
+use crate::telemetry::labels::{Attempt, Refusal};
 
 /// How delivery ended. Only [`Accepted`](Outcome::Accepted) may become a positive acknowledgement.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub enum Outcome {
     Accepted(Answer),
     /// The app refused it: sending it again unchanged would not help.
     Rejected(Rejection),
+    /// The bridge refused it, and the app was not asked: why, and where and what that is in this message.
+    Refused(Refusal, Fault),
     /// Nothing is settled: the app may or may not have seen it.
     Unavailable(Failure),
 }

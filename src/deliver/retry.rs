@@ -229,7 +229,7 @@ impl Delivery {
         let mut counted = None;
         let (body, length) = match (&app.bundles, app.route.shape()) {
             (Some(bundles), _) => match bundles.write(&exchange.source) {
-                Err(why) => return bundles::not_covered(&why),
+                Err(why) => return bundles::not_covered(&why, exchange.source.message),
                 Ok(bundle) => {
                     *body = bundle.json;
                     entries = bundle.entries;

@@ -250,7 +250,38 @@ pub fn answer(refusal: Refusal) -> (Verdict, Fault) {
             200,
             "this receiver has no FHIR map for messages of this type",
         ),
-        // 100 is about segments that are out of order.
+        Refusal::Unidentified => (
+            Verdict::Error,
+            None,
+            101,
+            "the message does not identify what it is about",
+        ),
+        // 100 is about segments that are out of order, or missing.
+        Refusal::NoPatient => (
+            Verdict::Error,
+            None,
+            100,
+            "there is no patient to whom a segment of the message belongs",
+        ),
+        Refusal::SeveralPatients => (
+            Verdict::Error,
+            Some("PID[2]"),
+            100,
+            "the message has more than one PID",
+        ),
+        Refusal::OneIdentity => (
+            Verdict::Error,
+            None,
+            205,
+            "two things that the message tells apart have one identifier",
+        ),
+        // What a map forbids can be anything: no other condition is always true.
+        Refusal::MapRule => (
+            Verdict::Error,
+            None,
+            207,
+            "the message cannot be stored without harm",
+        ),
         Refusal::Sequence => (
             Verdict::Error,
             Some("MSH-13"),

@@ -110,7 +110,7 @@ pub async fn exchange<'m>(
                     };
                     let space = Space::new(head, body, response);
                     let outcome = delivery.deliver(&live.app, &exchange, alarm, space).await;
-                    shared.delivered(&outcome, &id, peer, started);
+                    shared.delivered(&outcome, &arrival);
                     let number = claim.number();
                     remember = matches!(outcome, Outcome::Accepted(_)).then_some(claim);
                     (settle(outcome, live.session.ack.unavailable), number)

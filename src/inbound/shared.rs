@@ -7,7 +7,6 @@ use crate::awaited::Awaited;
 use crate::config::{self, Session};
 use crate::deliver::health::Health;
 use crate::deliver::{App, Outcome, Route, Unready};
-use crate::envelope::EventId;
 use crate::runtime::{Budget, Buffers, ControlIds, Drain, Phase};
 use crate::state::Store;
 use crate::telemetry::labels::{Closed, Deviation, Label, Refusal};
@@ -185,12 +184,13 @@ impl Shared {
     }
 
     fn unavailable(&self, outcome: Outcome, arrival: &Arrival<'_>) -> (Option<Told>, Option<i64>) {
-        self.delivered(&outcome, &arrival.id, arrival.peer, arrival.started);
+        self.delivered(&outcome, arrival);
         (settle(outcome, arrival.session.ack.unavailable), None)
     }
 
     /// Logs an exchange with the app: at most this one line.
-    pub fn delivered(&self, outcome: &Outcome, id: &EventId<'_>, peer: &str, started: Instant) {
+    pub fn delivered(&self, outcome: &Outcome, arrival: &Arrival<'_>) {
+        let (id, peer, started) = (&arrival.id, arrival.peer, arrival.started);
         let now = Instant::now();
         let pass = || self.log.outcome.pass(now);
         let micros = || now.duration_since(started).as_micros() as u64;
@@ -206,6 +206,7 @@ impl Shared {
                     );
                 }
             }
+            Outcome::Refused(reason, _) => self.refused(*reason, peer, arrival.message.len()),
             Outcome::Unavailable(failure) => {
                 if let Some(suppressed) = pass() {
                     tracing::warn!(

@@ -137,6 +137,16 @@ pub fn settle(outcome: Outcome, unavailable: Unavailable) -> Option<Told> {
                 own,
             }
         }
+        Outcome::Refused(reason, fault) => {
+            let (verdict, Fault { condition, .. }) = admit::answer(reason);
+            Told {
+                outcome: Label::Rejected,
+                verdict,
+                faults: vec![Fault { condition, ..fault }],
+                text: None,
+                own: None,
+            }
+        }
         Outcome::Unavailable(Failure { faults, .. }) => {
             let verdict = match unavailable {
                 Unavailable::Error => Verdict::Error,
@@ -227,7 +237,13 @@ mod tests {
             assert_eq!(verdict(Outcome::Unavailable(failure), setting), away);
         }
         for reason in Refusal::ALL {
-            assert_ne!(refused(*reason).verdict, Verdict::Accepted, "{reason:?}");
+            let told = refused(*reason);
+            assert_ne!(told.verdict, Verdict::Accepted, "{reason:?}");
+            let outcome = Outcome::Refused(*reason, Fault::application("in this message"));
+            let settled = settle(outcome, Unavailable::Close).unwrap();
+            assert_eq!(settled.verdict, told.verdict, "{reason:?}");
+            assert_eq!(settled.faults[0].condition, told.faults[0].condition);
+            assert_eq!(settled.faults[0].text, "in this message");
         }
     }
 

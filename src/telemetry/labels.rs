@@ -140,6 +140,16 @@ labels! {
         BadSequence = "bad_sequence",
         /// Format `fhir` has no map for messages of this type.
         NoMap = "no_map",
+        /// Format `fhir`: it does not identify what it is about.
+        Unidentified = "unidentified",
+        /// Format `fhir`: a segment belongs to no patient.
+        NoPatient = "no_patient",
+        /// Format `fhir`: it has a second PID, where one is all that there can be.
+        SeveralPatients = "several_patients",
+        /// Format `fhir`: two things that it tells apart have one identifier.
+        OneIdentity = "one_identity",
+        /// Format `fhir`: a map says that it could not be stored without harm.
+        MapRule = "map_rule",
         /// XML that is not HL7's, not well-formed, or holds what is not read (a DTD, entities).
         Xml = "xml",
         /// A block that is not in HLLP's form.

@@ -29,6 +29,7 @@ mod large;
 mod own_answer;
 mod peers;
 mod raw_app;
+mod refused;
 mod reuse;
 mod tls;
 

@@ -78,14 +78,16 @@ impl Default for StatusTable {
 }
 
 impl StatusTable {
-    /// The defaults for a FHIR server. Two rows differ.
+    /// The defaults for a FHIR server. Three rows differ.
     ///
     /// A bundle asks for no version, so that 409 can only mean that somebody else wrote at the same time: once more, and it is well.
     /// 412 means that a condition (`PUT Patient?identifier=…`) matches several resources: which one is meant, the message cannot say.
+    /// 502 is what a proxy says of a server that starts anew; what it was sent twice is stored once.
     pub fn fhir() -> Self {
         let mut table = Self::default();
         table.set(409, answer(Verdict::Unavailable, 207));
         table.set(412, answer(Verdict::Error, 204));
+        table.set(502, answer(Verdict::Unavailable, 207));
         table
     }
 

@@ -3,10 +3,10 @@
 //! | asked for | a yes is |
 //! | --- | --- |
 //! | a transaction, a batch | a Bundle of the type that answers it on a 2xx, with an entry for each that was sent, each of them a yes |
-//! | a FHIR message | a 2xx with nothing, or what says so: a MessageHeader, an OperationOutcome without an error |
+//! | a FHIR message | a 204, or what says so on a 2xx: a MessageHeader that answers this one, an OperationOutcome |
 //! | a collection | a 2xx without an error in it |
 //!
-//! Anything on another status means what it means for any app: [`super::answer`]. What a server finds fault with is an element of the
+//! An OperationOutcome with an error in it is a no, wherever in such an answer it is. Anything on another status means what it means for any app: [`super::answer`]. What a server finds fault with is an element of the
 //! bundle; the sender is told the field that it was made of, where that is known.
 
 use super::answer::{self, Asked};
@@ -68,7 +68,7 @@ struct No {
     blame: Blame,
 }
 
-/// The answer to a transaction or a batch: what became of each entry. The resources, which some servers repeat, are passed over.
+/// The answer to a transaction or a batch: what became of each entry.
 #[derive(Deserialize)]
 struct Answers {
     #[serde(rename = "resourceType")]
@@ -84,6 +84,29 @@ struct Answers {
 #[derive(Deserialize)]
 struct Answered {
     response: Option<EntryResponse>,
+    resource: Option<Resource>,
+}
+
+/// `Bundle.entry.resource`: only an OperationOutcome says something. What some servers repeat of what was sent is passed over.
+#[derive(Deserialize)]
+struct Resource {
+    #[serde(rename = "resourceType", default)]
+    resource_type: String,
+    #[serde(default)]
+    issue: Errors,
+}
+
+impl Answered {
+    /// What is said to be wrong, in whichever of two places servers say it.
+    fn errors(&self) -> impl Iterator<Item = &Value> {
+        let outcome = self.response.as_ref();
+        let outcome = outcome.and_then(|response| response.outcome.as_ref());
+        let resource = self.resource.as_ref();
+        let resource = resource.filter(|one| one.resource_type == "OperationOutcome");
+        let outcome = outcome.map(|one| &one.issue.0);
+        let resource = resource.map(|one| &one.issue.0);
+        outcome.into_iter().chain(resource).flatten()
+    }
 }
 
 /// `Bundle.entry.response`
@@ -194,7 +217,7 @@ impl Bundles {
         match self.options.kind {
             BundleType::Transaction => of_each(body, "transaction-response", question),
             BundleType::Batch => of_each(body, "batch-response", question),
-            BundleType::Message => of_message(body),
+            BundleType::Message => of_message(response.status, body, question.bundle),
             BundleType::Collection => of_collection(body, question.table),
         }
     }
@@ -251,12 +274,7 @@ fn of_each(body: &[u8], kind: &str, question: &Question<'_>) -> Result<Vec<No>, 
         "OperationOutcome" => push_errors(answers.issue.0.iter(), ERROR, None, &mut nos),
         "Bundle" if answers.kind == kind && answers.entry.len() == question.entries => {
             for (at, entry) in answers.entry.iter().enumerate() {
-                match &entry.response {
-                    Some(response) => {
-                        entry_response(response, at, |status| row(status, question), &mut nos)
-                    }
-                    None => nos.push(No::of_entry(at, "no status", ERROR)),
-                }
+                of_entry(entry, at, |status| row(status, question), &mut nos);
             }
             return Ok(nos);
         }
@@ -272,16 +290,20 @@ fn of_each(body: &[u8], kind: &str, question: &Question<'_>) -> Result<Vec<No>, 
     }
 }
 
-/// Of a FHIR message. A server that has no answer to it may answer nothing.
-fn of_message(body: &[u8]) -> Result<Vec<No>, &'static str> {
+/// Of a FHIR message. That there is no answer to it a server can say, by 204. Nothing on another status may come of a proxy, or be
+/// said of what is looked at later.
+fn of_message(status: u16, body: &[u8], sent: &[u8]) -> Result<Vec<No>, &'static str> {
     if body.trim_ascii().is_empty() {
-        return Ok(Vec::new());
+        return match status {
+            204 => Ok(Vec::new()),
+            _ => Err("and did not say whether the message was processed"),
+        };
     }
     let json: Value = answer::parse(body).ok_or("with what is not a FHIR resource")?;
     let mut nos = Vec::new();
     match resource_type(&json) {
         Some("OperationOutcome") => push_errors(errors(&json), ERROR, None, &mut nos),
-        Some("Bundle") => message_response(entries(&json), &mut nos)?,
+        Some("Bundle") => message_response(entries(&json), sent, &mut nos)?,
         _ => return Err("with a resource that does not answer the message"),
     }
     Ok(nos)
@@ -300,10 +322,11 @@ fn of_collection(body: &[u8], table: &StatusTable) -> Result<Vec<No>, &'static s
         Some("OperationOutcome") => push_errors(errors(&json), ERROR, None, &mut nos),
         Some("Bundle") => {
             for (at, entry) in entries(&json).iter().enumerate() {
-                let response = entry.get("response").map(EntryResponse::deserialize);
-                if let Some(response) = response {
-                    let response = response.map_err(|_| "with an entry that cannot be read")?;
-                    entry_response(&response, at, |status| table.get(status), &mut nos);
+                let entry = Answered::deserialize(entry);
+                let entry = entry.map_err(|_| "with an entry that cannot be read")?;
+                match entry.response {
+                    Some(_) => of_entry(&entry, at, |status| table.get(status), &mut nos),
+                    None => push_errors(entry.errors(), ERROR, Some(at), &mut nos),
                 }
             }
         }
@@ -348,45 +371,47 @@ fn push_errors<'i>(
     }));
 }
 
-fn entry_response(
-    response: &EntryResponse,
-    at: usize,
-    row: impl Fn(u16) -> config::Answer,
-    nos: &mut Vec<No>,
-) {
+/// Of one entry of a transaction's or a batch's answer.
+fn of_entry(entry: &Answered, at: usize, row: impl Fn(u16) -> config::Answer, nos: &mut Vec<No>) {
     let before = nos.len();
-    let status = response.status.get(..3);
+    let status = entry.response.as_ref();
+    let status = status.and_then(|response| response.status.get(..3));
     let status = status.and_then(|status| status.parse::<u16>().ok());
     let row = status.map_or(ERROR, row);
     let said_yes = row.verdict == Verdict::Accept;
-    if let Some(OperationOutcome { issue }) = &response.outcome {
-        let row = if said_yes { ERROR } else { row };
-        push_errors(issue.0.iter(), row, Some(at), nos);
-    }
+    let wrong = if said_yes { ERROR } else { row };
+    push_errors(entry.errors(), wrong, Some(at), nos);
     if !said_yes && nos.len() == before {
         let status = status.map_or("no status".to_owned(), |status| format!("HTTP {status}"));
         nos.push(No::of_entry(at, &status, row));
     }
 }
 
-/// `MessageHeader.response`, in what answers a FHIR message.
-fn message_response(entries: &[Value], nos: &mut Vec<No>) -> Result<(), &'static str> {
-    let resources = || entries.iter().filter_map(|entry| entry.get("resource"));
-    let header = resources()
-        .next()
-        .filter(|resource| resource_type(resource) == Some("MessageHeader"));
-    let code = header.and_then(|header| header.pointer("/response/code"));
-    let row = match code.and_then(Value::as_str) {
-        Some("ok") => return Ok(()),
+/// `MessageHeader.response`, in what answers a FHIR message. An error beside it counts, whatever it says.
+fn message_response(entries: &[Value], sent: &[u8], nos: &mut Vec<No>) -> Result<(), &'static str> {
+    let header = entries.iter().find_map(|entry| entry.get("resource"));
+    let header = header.filter(|resource| resource_type(resource) == Some("MessageHeader"));
+    let response = header.and_then(|header| header.get("response"));
+    let said = |name| response.and_then(|response| response.get(name));
+    let row = match said("code").and_then(Value::as_str) {
+        Some("ok" | "fatal-error") => ERROR,
         Some("transient-error") => UNAVAILABLE,
-        Some("fatal-error") => ERROR,
         _ => return Err("with a Bundle that does not say whether the message was processed"),
     };
-    let before = nos.len();
-    for outcome in resources().filter(|one| resource_type(one) == Some("OperationOutcome")) {
-        push_errors(errors(outcome), row, None, nos);
+    // R5 has an Identifier where R4 has its value.
+    let to = said("identifier").and_then(|to| to.get("value").unwrap_or(to).as_str());
+    if to.is_some_and(|to| !Sent::is_named(sent, to)) {
+        return Err("with a Bundle that answers another message");
     }
-    if nos.len() == before {
+    let before = nos.len();
+    for entry in entries {
+        let outcomes = [entry.get("resource"), entry.pointer("/response/outcome")];
+        let outcomes = outcomes.into_iter().flatten();
+        for outcome in outcomes.filter(|one| resource_type(one) == Some("OperationOutcome")) {
+            push_errors(errors(outcome), row, None, nos);
+        }
+    }
+    if nos.len() == before && said("code").and_then(Value::as_str) != Some("ok") {
         nos.push(No {
             row,
             fault: Fault::application("the FHIR server's answer says that the message failed"),
@@ -394,6 +419,41 @@ fn message_response(entries: &[Value], nos: &mut Vec<No>) -> Result<(), &'static
         });
     }
     Ok(())
+}
+
+/// What a FHIR message that was sent is known by: R4 means the id of its MessageHeader; some servers take the Bundle's identifier, which
+/// is MSH-10.
+#[derive(Deserialize)]
+struct Sent {
+    identifier: SentIdentifier,
+    entry: Vec<SentEntry>,
+}
+
+#[derive(Deserialize)]
+struct SentIdentifier {
+    value: String,
+}
+
+#[derive(Deserialize)]
+struct SentEntry {
+    #[serde(rename = "fullUrl")]
+    full_url: String,
+}
+
+impl Sent {
+    fn is_named(bundle: &[u8], name: &str) -> bool {
+        let Ok(Self { identifier, entry }) = serde_json::from_slice(bundle) else {
+            return false;
+        };
+        let last = |url: &str| {
+            url.rsplit([':', '/'])
+                .next()
+                .unwrap_or_default()
+                .to_lowercase()
+        };
+        let header = entry.first().map(|header| last(&header.full_url));
+        name == identifier.value || header == Some(last(name))
+    }
 }
 
 /// What cannot be mended by another attempt wins.

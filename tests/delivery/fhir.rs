@@ -19,18 +19,23 @@ fn stored(request: &Recorded) -> Reply {
             &format!("{kind}-response"),
             |_| json!({"status": "201 Created", "outcome": outcome("information", "")}),
         ),
-        "message" => processed("ok"),
+        "message" => processed(request, "ok"),
         _ => Reply::ok(),
     }
 }
 
-/// What answers a FHIR message.
-fn processed(code: &str) -> Reply {
-    let header =
-        json!({"resourceType": "MessageHeader", "response": {"identifier": "1", "code": code}});
-    Reply::ok().json(
-        &json!({"resourceType": "Bundle", "type": "message", "entry": [{"resource": header}]}),
-    )
+/// What answers a FHIR message, by the id of its header.
+fn processed(request: &Recorded, code: &str) -> Reply {
+    let header = &request.json()["entry"][0]["resource"]["id"];
+    processed_with(&json!({"identifier": header, "code": code}), &[])
+}
+
+/// A message whose header has this as its response, and these entries behind it.
+fn processed_with(response: &Value, behind: &[Value]) -> Reply {
+    let header = json!({"resource": {"resourceType": "MessageHeader", "response": response}});
+    let mut entries = vec![header];
+    entries.extend(behind.iter().cloned());
+    Reply::ok().json(&json!({"resourceType": "Bundle", "type": "message", "entry": entries}))
 }
 
 /// Answers everything so from now on.
@@ -377,35 +382,126 @@ fn an_answer_about_thousands_of_entries_is_read_whatever_max_response_bytes_says
 }
 
 #[test]
-fn a_fhir_message_is_processed_if_its_answer_says_so_or_says_nothing() {
+fn a_fhir_message_is_processed_if_its_answer_says_so_or_that_there_is_none() {
     let app = server();
     let bridge = fhir(&app, "fhir: {bundle: message}");
     let mut peer = RawPeer::connect(bridge.address());
     for (id, reply, code) in [
-        ("MSG1", processed("ok"), "AA"),
-        ("MSG2", Reply::ok().body(""), "AA"),
-        ("MSG3", Reply::status(204), "AA"),
-        ("MSG4", Reply::ok().json(&outcome("information", "")), "AA"),
-        ("MSG5", Reply::ok().json(&outcome("error", "")), "AE"),
-        ("MSG6", processed("fatal-error"), "AE"),
-        ("MSG7", processed("perhaps"), "AE"),
-        ("MSG8", Reply::ok().body("{"), "AE"),
-        ("MSG9", Reply::ok().body("<html/>"), "AE"),
+        ("MSG1", Reply::status(204), "AA"),
+        ("MSG2", Reply::ok().json(&outcome("information", "")), "AA"),
+        ("MSG3", Reply::ok().json(&outcome("error", "")), "AE"),
+        ("MSG4", Reply::ok().body("{"), "AE"),
+        ("MSG5", Reply::ok().body("<html/>"), "AE"),
+        // A proxy says so as well, and what is taken for later may come to nothing.
+        ("MSG6", Reply::ok().body(""), "AE"),
+        ("MSG7", Reply::ok().body("\r\n"), "AE"),
+        ("MSG8", Reply::status(202), "AE"),
         // What HAPI's JPA server says, which has no such operation of its own.
-        (
-            "MSG10",
-            Reply::status(400).json(&outcome("error", "")),
-            "AE",
-        ),
+        ("MSG9", Reply::status(400).json(&outcome("error", "")), "AE"),
     ] {
         always(&app, reply);
         peer.exchange(messages::adt(id)).expect(code, id);
     }
-    app.respond(stored);
-    app.script([processed("transient-error")]);
+    for (id, said, code) in [
+        ("MSG11", "ok", "AA"),
+        ("MSG12", "fatal-error", "AE"),
+        ("MSG13", "perhaps", "AE"),
+    ] {
+        app.respond(move |request| processed(request, said));
+        peer.exchange(messages::adt(id)).expect(code, id);
+    }
+    let asked = AtomicUsize::new(0);
+    app.respond(move |request| match asked.fetch_add(1, Ordering::SeqCst) {
+        0 => processed(request, "transient-error"),
+        _ => processed(request, "ok"),
+    });
     let before = app.requests().len();
-    peer.exchange(messages::adt("MSG11")).expect("AA", "MSG11");
+    peer.exchange(messages::adt("MSG14")).expect("AA", "MSG14");
     assert_eq!(app.requests().len(), before + 2);
+}
+
+/// A server that could not store all of a message says `ok` of the message, and the rest beside it.
+#[test]
+fn an_error_beside_the_ok_of_a_fhir_message_is_a_no() {
+    let app = server();
+    let bridge = fhir(&app, "fhir: {bundle: message}");
+    let mut peer = RawPeer::connect(bridge.address());
+    let ok = json!({"code": "ok"});
+    for (id, behind, code) in [
+        ("MSG1", json!({"resource": outcome("error", "")}), "AE"),
+        (
+            "MSG2",
+            json!({"response": {"outcome": outcome("fatal", "")}}),
+            "AE",
+        ),
+        ("MSG3", json!({"resource": outcome("warning", "")}), "AA"),
+    ] {
+        always(&app, processed_with(&ok, &[behind]));
+        let ack = peer.exchange(messages::adt(id));
+        ack.expect(code, id);
+        let told = ack.err().first().map(|err| err.field(8).to_owned());
+        assert_eq!(told.as_deref(), (code == "AE").then_some("not this"));
+    }
+}
+
+#[test]
+fn an_answer_to_another_fhir_message_is_none() {
+    let app = server();
+    let bridge = fhir(&app, "fhir: {bundle: message}");
+    let mut peer = RawPeer::connect(bridge.address());
+    app.respond(|request| {
+        let header = &request.json()["entry"][0]["fullUrl"];
+        let (control_id, url) = (request.header("X-HL7-Control-Id"), header.as_str().unwrap());
+        let identifier = match control_id.unwrap() {
+            "BY-CONTROL-ID" => json!("BY-CONTROL-ID"),
+            "BY-URL" => json!(url),
+            "BY-UPPER-CASE" => json!(url.replace("urn:uuid:", "MessageHeader/").to_uppercase()),
+            "R5" => json!({"system": "urn:x", "value": "R5"}),
+            "NONE" => Value::Null,
+            _ => json!("00000000-0000-4000-8000-000000000000"),
+        };
+        processed_with(&json!({"identifier": identifier, "code": "ok"}), &[])
+    });
+    for id in ["BY-CONTROL-ID", "BY-URL", "BY-UPPER-CASE", "R5", "NONE"] {
+        peer.exchange(messages::adt(id)).expect("AA", id);
+    }
+    let ack = peer.exchange(messages::adt("FOREIGN"));
+    ack.expect("AE", "FOREIGN");
+    assert!(ack.err()[0].field(8).contains("another message"), "{ack}");
+}
+
+/// Servers put it there, and not only where FHIR has a place for it.
+#[test]
+fn an_error_in_the_place_of_an_entrys_resource_is_a_no() {
+    for kind in ["transaction", "batch", "collection"] {
+        let app = server();
+        let bridge = fhir(&app, &format!("fhir: {{bundle: {kind}}}"));
+        let mut peer = RawPeer::connect(bridge.address());
+        for (id, severity, code) in [("MSG1", "error", "AE"), ("MSG2", "warning", "AA")] {
+            app.respond(move |request| {
+                let sent = request.json();
+                let count = sent["entry"].as_array().unwrap().len();
+                let entries: Vec<Value> = (1..=count)
+                    .map(|at| {
+                        let last = outcome(severity, "");
+                        // The others repeat what was sent.
+                        let resource = match at == count {
+                            true => &last,
+                            false => &sent["entry"][at - 1]["resource"],
+                        };
+                        json!({"resource": resource, "response": {"status": "200 OK"}})
+                    })
+                    .collect();
+                let kind = format!("{}-response", sent["type"].as_str().unwrap());
+                Reply::ok().json(&json!({"resourceType": "Bundle", "type": kind, "entry": entries}))
+            });
+            let ack = peer.exchange(messages::adt(id));
+            assert_eq!(ack.msa1(), code, "{kind}: {ack}");
+            if code == "AE" {
+                assert_eq!(ack.err()[0].field(8), "not this", "{kind}: {ack}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -429,9 +525,10 @@ fn statuses_mean_what_they_mean_for_a_fhir_server() {
     let bridge = fhir(&app, "");
     let mut peer = RawPeer::connect(bridge.address());
     // Somebody else wrote at the same time: once more.
-    app.script([Reply::status(409)]);
+    // A proxy whose server starts anew: once more as well.
+    app.script([409, 502].map(Reply::status));
     peer.exchange(messages::adt("MSG1")).expect("AA", "MSG1");
-    assert_eq!(app.requests().len(), 2);
+    assert_eq!(app.requests().len(), 3);
     for (id, status, code, condition) in [
         ("MSG2", 412, "AE", "204"),
         ("MSG3", 404, "AR", "200"),
@@ -443,7 +540,7 @@ fn statuses_mean_what_they_mean_for_a_fhir_server() {
         ack.expect(code, id);
         assert_eq!(ack.err()[0].component(3, 1), condition, "{status}");
     }
-    assert_eq!(app.requests().len(), 6, "none of them is tried again");
+    assert_eq!(app.requests().len(), 7, "none of them is tried again");
 }
 
 /// A directory of maps with one for PID, and a bridge with it.

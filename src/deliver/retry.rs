@@ -81,7 +81,7 @@ impl App {
         };
         let bundles = delivery.fhir.as_ref().map(Bundles::load).transpose()?;
         let auth = delivery.auth.as_ref();
-        let tokens = auth.map(|auth| Tokens::new(auth, delivery.timeout, client));
+        let tokens = auth.map(|auth| Tokens::new(auth, delivery.timeout, delivery.retry, client));
         let tokens = tokens.transpose()?;
         Ok(Self {
             route,
@@ -104,20 +104,27 @@ impl App {
         }
     }
 
-    /// Puts a token into the head, where one is configured: another than the one that was refused.
+    /// Puts a token into the head, where one is configured. Without one, an error says for how long there will be none.
     async fn show(
         &self,
         head: &mut Vec<u8>,
         plain: usize,
-        refused: Option<&Secret>,
         deadline: Instant,
-    ) -> Result<Option<Secret>, Attempt> {
+    ) -> Result<Option<Secret>, Duration> {
         let Some(tokens) = &self.tokens else {
             return Ok(None);
         };
-        let token = tokens.other_than(refused, deadline).await?;
+        let token = tokens.current(deadline).await?;
         authorize(head, plain, &token);
         Ok(Some(token))
+    }
+
+    /// Whether there may be another token than the one that was refused.
+    async fn replaces(&self, token: Option<&Secret>, deadline: Instant) -> bool {
+        match (&self.tokens, token) {
+            (Some(tokens), Some(token)) => tokens.replaces(token, deadline).await,
+            _ => false,
+        }
     }
 
     fn judge(
@@ -259,14 +266,17 @@ impl Delivery {
         };
         let mut attempts = 0;
         let mut gone_since = None;
-        let mut refused: Option<Secret> = None;
+        let mut replaced = false;
         loop {
             attempts += 1;
             response.clear();
             let started = Instant::now();
-            let shown = app.show(head, plain, refused.as_ref(), exchange.deadline);
-            let (result, token) = match shown.await {
-                Err(reason) => (Err(reason), None),
+            let mut rest = None;
+            let (result, token) = match app.show(head, plain, exchange.deadline).await {
+                Err(none_for) => {
+                    rest = Some(none_for);
+                    (Err(Attempt::Token), None)
+                }
                 Ok(token) => {
                     let request = Request {
                         head,
@@ -287,8 +297,12 @@ impl Delivery {
             }
             let (failure, retry_after) = match result {
                 // Its token may have been taken back before its time: another one is tried, once.
-                Ok(answer) if answer.status == 401 && token.is_some() && refused.is_none() => {
-                    refused = token;
+                Ok(answer)
+                    if answer.status == 401
+                        && !replaced
+                        && app.replaces(token.as_ref(), exchange.deadline).await =>
+                {
+                    replaced = true;
                     exchange.metrics.retries.inc();
                     continue;
                 }
@@ -308,7 +322,7 @@ impl Delivery {
                         }
                     }
                 }
-                Err(reason) => (unreached(reason), None),
+                Err(reason) => (unreached(reason), rest),
             };
             exchange.metrics.attempts_failed.of(failure.reason).inc();
             let going = exchange.drain.is_draining()

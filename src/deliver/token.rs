@@ -4,13 +4,15 @@
 //! is used for it, since those that there are bring older versions of what is here already. No token and no secret is ever logged.
 
 use super::remote::Client;
-use crate::config::{Auth, ClientCredentials, Secret};
-use crate::telemetry::labels::{Attempt, Label};
+use crate::config::{Auth, ClientCredentials, Retry, Secret};
+use crate::runtime::backoff;
+use crate::telemetry::labels::Label;
 use crate::telemetry::log::Throttle;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
+use serde_json::Value;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -24,6 +26,16 @@ const FRESH: Duration = Duration::from_secs(1);
 const MARGIN: Duration = Duration::from_secs(30);
 /// How long a token lives that does not say so.
 const UNSAID: Duration = Duration::from_secs(300);
+/// What a form leaves as it is beside letters and digits: servers are known that compare names without undoing what needed no escape.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'*')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_');
+/// No `Retry-After` of a token endpoint is heeded for longer: its listener would take nothing all the while.
+const LONGEST_REST: Duration = Duration::from_secs(60);
+/// A token that took the place of a refused one is not replaced for so long: an app that refuses both refuses the client.
+const REPLACED: Duration = Duration::from_secs(1);
 /// Longest file and answer that is read.
 const LONGEST: usize = 64 * 1024;
 
@@ -35,15 +47,31 @@ pub(super) struct Tokens {
     state: Mutex<State>,
     /// Longest time for one request to a token endpoint.
     timeout: Duration,
+    /// Waits between requests that fail.
+    retry: Retry,
     log: Throttle,
 }
 
 #[derive(Debug, Default)]
 struct State {
     kept: Option<Kept>,
-    /// When there was none to be had.
-    failed: Option<Instant>,
+    /// There was none to be had.
+    failed: Option<Failed>,
+    /// When one was given up last because the app had refused it.
+    replaced: Option<Instant>,
 }
+
+#[derive(Debug, Clone, Copy)]
+struct Failed {
+    at: Instant,
+    /// One after the other.
+    times: u32,
+    /// Nobody asks before.
+    until: Instant,
+}
+
+/// Why there is no token. The endpoint may have said when to ask again.
+struct NoToken(String, Option<Duration>);
 
 #[derive(Debug)]
 enum From {
@@ -63,14 +91,17 @@ struct Kept {
 struct Granted {
     access_token: String,
     token_type: String,
-    expires_in: Option<u64>,
+    /// Seconds; some servers write them as text, or with a fraction.
+    expires_in: Option<Value>,
 }
 
 impl Tokens {
-    /// The client is used for a token endpoint, and a request there takes no longer than the timeout.
+    /// The client is used for a token endpoint. A request there takes no longer than the timeout, and those that fail are spaced
+    /// for all connections together.
     pub(super) fn new<E>(
         auth: &Auth,
         timeout: Duration,
+        retry: Retry,
         client: impl FnOnce() -> Result<Client, E>,
     ) -> Result<Self, E> {
         let from = match auth {
@@ -81,60 +112,99 @@ impl Tokens {
             from,
             state: Mutex::default(),
             timeout,
+            retry,
             log: Throttle::default(),
         })
     }
 
-    /// The token that is to be shown now: another one than the one that the app has refused, but that a file may still hold it.
+    /// The token that is to be shown now.
     ///
     /// # Errors
-    /// [`Attempt::Token`] if there is none before the deadline.
-    pub(super) async fn other_than(
-        &self,
-        refused: Option<&Secret>,
-        deadline: Instant,
-    ) -> Result<Secret, Attempt> {
+    /// If there is none before the deadline: for how long it is of no use to ask again.
+    pub(super) async fn current(&self, deadline: Instant) -> Result<Secret, Duration> {
         let began = Instant::now();
         let state = tokio::time::timeout_at(deadline, self.state.lock());
-        let mut state = state.await.map_err(|_| Attempt::Token)?;
+        let mut state = state.await.map_err(|_| Duration::ZERO)?;
+        let now = Instant::now();
         if let Some(Kept { token, until }) = &state.kept
-            && Instant::now() < *until
-            && refused != Some(token)
+            && now < *until
         {
             return Ok(token.clone());
         }
         // Who has waited for somebody else's failure has failed as well: an endpoint that hangs is not asked by one connection
-        // after another, each waiting for all before it.
-        if state.failed.is_some_and(|failed| began <= failed) {
-            return Err(Attempt::Token);
+        // after another, each waiting for all before it. Nor is one that says no asked by each of them.
+        if let Some(Failed { at, until, .. }) = state.failed
+            && (began <= at || now < until)
+        {
+            return Err(until.saturating_duration_since(now));
         }
         state.kept = None;
-        match self.ask(deadline.min(Instant::now() + self.timeout)).await {
+        match self.ask(deadline.min(now + self.timeout)).await {
             Ok(new) => {
                 let token = new.token.clone();
                 state.kept = Some(new);
+                state.failed = None;
                 Ok(token)
             }
-            Err(reason) => {
-                state.failed = Some(Instant::now());
-                Err(reason)
+            Err(retry_after) => {
+                let times = state.failed.map_or(0, |failed| failed.times);
+                let times = times.saturating_add(1);
+                let (at, rest) = (Instant::now(), self.rest(times, retry_after));
+                let until = at + rest;
+                state.failed = Some(Failed { at, times, until });
+                Err(rest)
             }
         }
     }
 
-    async fn ask(&self, deadline: Instant) -> Result<Kept, Attempt> {
+    /// Whether another token is to be shown than this one, which the app has refused.
+    pub(super) async fn replaces(&self, refused: &Secret, deadline: Instant) -> bool {
+        let state = tokio::time::timeout_at(deadline, self.state.lock()).await;
+        let Ok(mut state) = state else {
+            return false;
+        };
+        let now = Instant::now();
+        match &state.kept {
+            Some(Kept { token, until }) if token == refused && now < *until => {}
+            // There is another one already, or would be.
+            _ => return true,
+        }
+        let lately = state.replaced.is_some_and(|at| now < at + REPLACED);
+        if lately && matches!(self.from, From::Server(..)) {
+            return false;
+        }
+        state.replaced = Some(now);
+        state.kept = None;
+        true
+    }
+
+    /// A file is looked at by each message that needs it: it costs nobody anything.
+    fn rest(&self, failures: u32, retry_after: Option<Duration>) -> Duration {
+        match self.from {
+            From::File(_) => Duration::ZERO,
+            From::Server(..) => {
+                let retry_after = retry_after.unwrap_or_default().min(LONGEST_REST);
+                backoff::wait(self.retry, failures).max(retry_after)
+            }
+        }
+    }
+
+    async fn ask(&self, deadline: Instant) -> Result<Kept, Option<Duration>> {
         let result = match &self.from {
-            From::File(path) => read(path).map(|token| Kept {
-                token,
-                until: Instant::now() + FRESH,
-            }),
+            From::File(path) => match read(path) {
+                Ok(token) => Ok(Kept {
+                    token,
+                    until: Instant::now() + FRESH,
+                }),
+                Err(reason) => Err(NoToken(reason, None)),
+            },
             From::Server(credentials, client) => fetch(credentials, client, deadline).await,
         };
-        result.map_err(|reason| {
+        result.map_err(|NoToken(reason, retry_after)| {
             if let Some(suppressed) = self.log.pass(Instant::now()) {
                 tracing::error!(%reason, suppressed, "there is no token to show to the application");
             }
-            Attempt::Token
+            retry_after
         })
     }
 }
@@ -169,8 +239,9 @@ async fn fetch(
     credentials: &ClientCredentials,
     client: &Client,
     deadline: Instant,
-) -> Result<Kept, String> {
-    let secret = read(&credentials.client_secret_file)?;
+) -> Result<Kept, NoToken> {
+    let no_token = |reason| NoToken(reason, None);
+    let secret = read(&credentials.client_secret_file).map_err(no_token)?;
     let mut form = "grant_type=client_credentials".to_owned();
     if let Some(scope) = &credentials.scope {
         form.push_str("&scope=");
@@ -200,11 +271,15 @@ async fn fetch(
     );
     // The answer's own words are not told: some repeat there what they were sent.
     match exchange.await {
-        Ok(response) if response.status == 200 && !response.cut => {
-            granted(&body, began).ok_or_else(|| format!("{url}: the answer has no bearer token"))
+        Ok(response) if matches!(response.status, 200 | 201) && !response.cut => {
+            let reason = || no_token(format!("{url}: the answer has no bearer token"));
+            granted(&body, began).ok_or_else(reason)
         }
-        Ok(response) => Err(format!("{url}: HTTP {}", response.status)),
-        Err(error) => Err(format!("{url}: {}", error.label())),
+        Ok(response) => {
+            let reason = format!("{url}: HTTP {}", response.status);
+            Err(NoToken(reason, response.retry_after))
+        }
+        Err(error) => Err(no_token(format!("{url}: {}", error.label()))),
     }
 }
 
@@ -220,7 +295,7 @@ fn granted(body: &[u8], began: Instant) -> Option<Kept> {
     {
         return None;
     }
-    let life = granted.expires_in.map_or(UNSAID, Duration::from_secs);
+    let life = granted.expires_in.as_ref().and_then(life).unwrap_or(UNSAID);
     // One that lives for less than twice the margin is used for half of its life.
     let usable = life.saturating_sub(MARGIN).max(life / 2);
     Some(Kept {
@@ -229,7 +304,54 @@ fn granted(body: &[u8], began: Instant) -> Option<Kept> {
     })
 }
 
+/// A time that cannot be read counts as none that was said.
+fn life(expires_in: &Value) -> Option<Duration> {
+    let seconds = match expires_in {
+        Value::Number(seconds) => seconds.as_f64(),
+        Value::String(seconds) => seconds.trim().parse().ok(),
+        _ => None,
+    };
+    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+}
+
 /// `application/x-www-form-urlencoded`
 fn escaped(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+    utf8_percent_encode(text, ESCAPED).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_used_for_as_long_as_it_says_in_whatever_form() {
+        for (said, used) in [
+            ("3599", 3569),
+            ("\"3599\"", 3569),
+            ("\" 3599 \"", 3569),
+            ("3599.0", 3569),
+            ("40", 20),
+            ("0", 0),
+            // As if it had not said so.
+            ("null", 270),
+            ("-1", 270),
+            ("\"soon\"", 270),
+            ("1e300", 270),
+            ("{}", 270),
+        ] {
+            let body = format!(
+                "{{\"access_token\": \"t\", \"token_type\": \"Bearer\", \"expires_in\": {said}}}"
+            );
+            let now = Instant::now();
+            let granted = granted(body.as_bytes(), now);
+            let until = granted.unwrap_or_else(|| panic!("{said}: no token")).until;
+            assert_eq!((until - now).as_secs(), used, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_letters_and_marks_that_forms_have_is_sent_as_it_is() {
+        assert_eq!(escaped("mllp-bridge_1.a*"), "mllp-bridge_1.a*");
+        assert_eq!(escaped("a b:c%~é"), "a%20b%3Ac%25%7E%C3%A9");
+    }
 }

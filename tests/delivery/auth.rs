@@ -218,3 +218,125 @@ fn a_client_that_the_endpoint_does_not_know_gets_no_message_through() {
     assert!(line.text_field("reason").unwrap().ends_with("HTTP 401"));
     bridge.assert_not_logged(SECRET);
 }
+
+/// A bridge that asks a token endpoint of somebody else's, with such waits between its attempts.
+fn strange(app: &TestApp, endpoint: &TestApp, folder: &TempDir, retry: &str) -> Bridge {
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "s.3-c_r*t").unwrap();
+    let auth = format!(
+        "auth: {{oauth2: {{token_url: '{}', client_id: mllp-bridge, client_secret_file: '{}'}}}}",
+        endpoint.url(),
+        secret.display()
+    );
+    Bridge::start(&config(&app.url(), &auth).replace(QUICK, retry))
+}
+
+/// The waits of these tests.
+const QUICK: &str = "{initial: 5ms, max: 40ms}";
+
+fn token(status: u16, expires_in: &str) -> Reply {
+    let body = format!(
+        "{{\"access_token\": \"tok\", \"token_type\": \"bearer\", \"expires_in\": {expires_in}}}"
+    );
+    Reply::status(status)
+        .header("Content-Type", "application/json")
+        .body(body)
+}
+
+/// How long a token lives some servers say in text or with a fraction, and some have created it.
+#[test]
+fn a_token_is_one_however_its_life_is_written() {
+    for (status, expires_in) in [
+        (200, "\"3599\""),
+        (200, "3599.0"),
+        (201, "300"),
+        (200, "\"soon\""),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let (app, endpoint) = (TestApp::start(), TestApp::start());
+        let reply = token(status, expires_in);
+        endpoint.always(reply);
+        let bridge = strange(&app, &endpoint, &folder, QUICK);
+        let mut peer = RawPeer::connect(bridge.address());
+        for id in ["MSG1", "MSG2"] {
+            peer.exchange(messages::adt(id)).expect("AA", id);
+        }
+        assert_eq!(shown(&app), ["Bearer tok"; 2], "{status} {expires_in}");
+        assert_eq!(endpoint.requests().len(), 1, "{status} {expires_in}");
+        // Letters and marks that a form leaves as they are.
+        let basic = "Basic bWxscC1icmlkZ2U6cy4zLWNfcip0";
+        assert_eq!(shown(&endpoint), [basic]);
+    }
+}
+
+/// Sends a message on each of so many connections at once, and returns how they were answered.
+fn at_once(bridge: &Bridge, connections: usize) -> BTreeSet<String> {
+    let mut peers: Vec<RawPeer> = (0..connections)
+        .map(|_| RawPeer::connect(bridge.address()))
+        .collect();
+    for (at, peer) in peers.iter_mut().enumerate() {
+        peer.send(frame(messages::adt(&format!("MSG{at}"))));
+    }
+    let answers = peers.iter_mut().map(|peer| peer.ack().msa1().to_owned());
+    answers.collect()
+}
+
+/// An endpoint that refuses the client locks it out if each connection asks on its own.
+#[test]
+fn a_failing_token_endpoint_is_asked_for_all_connections_together() {
+    let folder = TempDir::new().unwrap();
+    let (app, endpoint) = (TestApp::start(), TestApp::start());
+    endpoint.script([Reply::status(401), Reply::status(503)]);
+    endpoint.respond(|_| token(200, "3600"));
+    let bridge = strange(&app, &endpoint, &folder, "{initial: 400ms, max: 800ms}");
+    assert_eq!(at_once(&bridge, 20), BTreeSet::from(["AA".to_owned()]));
+    let asked = endpoint.requests();
+    assert_eq!(asked.len(), 3, "two that failed, and one");
+    let between = asked[1].arrived - asked[0].arrived;
+    assert!(between >= Duration::from_millis(200), "{between:?}");
+    let between = asked[2].arrived - asked[1].arrived;
+    assert!(between >= Duration::from_millis(400), "{between:?}");
+}
+
+#[test]
+fn a_token_endpoint_that_wants_to_be_left_alone_is() {
+    let folder = TempDir::new().unwrap();
+    let (app, endpoint) = (TestApp::start(), TestApp::start());
+    endpoint.always(Reply::status(429).header("Retry-After", "30"));
+    let bridge = strange(&app, &endpoint, &folder, QUICK);
+    let started = Instant::now();
+    for _ in 0..3 {
+        assert_eq!(at_once(&bridge, 5), BTreeSet::from(["AE".to_owned()]));
+    }
+    let took = started.elapsed();
+    assert_eq!(endpoint.requests().len(), 1, "in {took:?}");
+    assert!(took < 5 * SECOND, "ack.deadline leaves no time: {took:?}");
+    assert!(app.requests().is_empty());
+}
+
+/// An app that refuses every token refuses the client: the endpoint can do nothing for it.
+#[test]
+fn an_app_that_refuses_a_token_that_was_just_granted_makes_no_run_on_the_endpoint() {
+    let folder = TempDir::new().unwrap();
+    let endpoint = TokenEndpoint::start("bridge", SECRET, HOUR);
+    let app = TestApp::start();
+    app.always(Reply::status(401));
+    let bridge = Bridge::start(&oauth(&app, &endpoint, &folder.path().join("secret")));
+    let mut peer = RawPeer::connect(bridge.address());
+    let started = Instant::now();
+    for at in 0..40 {
+        let id = format!("MSG{at}");
+        peer.exchange(messages::adt(&id)).expect("AR", &id);
+    }
+    let seconds = started.elapsed().as_secs() as usize;
+    let most = 2 + seconds;
+    assert!(
+        endpoint.requests() <= most,
+        "{} in {seconds} s",
+        endpoint.requests()
+    );
+    assert!(
+        app.requests().len() <= 40 + most,
+        "none is sent again in vain"
+    );
+}

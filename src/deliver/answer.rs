@@ -12,7 +12,7 @@ use super::response::{Content, Response};
 use crate::config::status::is_fault_condition;
 use crate::config::{Answer as Row, Charset, Framing, Verdict as RowVerdict};
 use crate::envelope::Head;
-use crate::hl7::ack::{Fault, Kind, Severity, Verdict};
+use crate::hl7::ack::{Fault, Kind, MAX_ERRORS, Severity, Verdict};
 use crate::hl7::path::Path;
 use crate::hl7::{encoding, own_ack};
 use crate::mllp::wrap;
@@ -223,12 +223,8 @@ fn check(body: &[u8], asked: Asked<'_>) -> Result<(Verdict, Kind, Fault), String
 /// `{"ack": {…}}`
 fn built(ack: &Value, status: u16) -> Outcome {
     let text = ack.get("text").and_then(Value::as_str).map(str::to_owned);
-    let errors = ack.get("errors").and_then(Value::as_array);
-    let mut faults: Vec<Fault> = errors
-        .into_iter()
-        .flatten()
-        .map(|error| fault(error, 207))
-        .collect();
+    let errors = told(ack.get("errors")).into_iter();
+    let mut faults: Vec<Fault> = errors.map(|error| fault(error, 207)).collect();
     let unsupported = match ack.get("code").and_then(Value::as_str) {
         Some("AA" | "CA") => return Outcome::Accepted(Answer { own: None, text }),
         Some("AE" | "CE") => false,
@@ -246,21 +242,30 @@ fn built(ack: &Value, status: u16) -> Outcome {
     rejected(unsupported, faults, status)
 }
 
+/// What is told of all that an answer finds fault with: errors before warnings, and no more than an acknowledgement has room for.
+fn told(all: Option<&Value>) -> Vec<&Value> {
+    let all = all.and_then(Value::as_array);
+    let mut all: Vec<&Value> = all.into_iter().flatten().collect();
+    all.sort_by_key(|one| severity(one.get("severity").and_then(Value::as_str)) as u8);
+    all.truncate(MAX_ERRORS);
+    all
+}
+
+/// The issues of an OperationOutcome that are told.
+pub(super) fn issues(json: &Value) -> Vec<&Value> {
+    match json.get("resourceType").and_then(Value::as_str) {
+        Some("OperationOutcome") => told(json.get("issue")),
+        _ => Vec::new(),
+    }
+}
+
 /// The faults that a problem or an OperationOutcome names.
 fn faults(json: &Value, condition: u16) -> Vec<Fault> {
     if json.get("resourceType").and_then(Value::as_str) == Some("OperationOutcome") {
-        let issues = json.get("issue").and_then(Value::as_array);
-        return issues
-            .into_iter()
-            .flatten()
-            .map(|issue| from_issue(issue, condition))
-            .collect();
+        let issues = issues(json).into_iter();
+        return issues.map(|issue| from_issue(issue, condition)).collect();
     }
-    let errors = json
-        .get("errors")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let errors = told(json.get("errors"));
     if errors.is_empty() {
         let text = ["detail", "title"]
             .into_iter()
@@ -271,7 +276,8 @@ fn faults(json: &Value, condition: u16) -> Vec<Fault> {
             Vec::new()
         };
     }
-    errors.iter().map(|error| fault(error, condition)).collect()
+    let errors = errors.into_iter();
+    errors.map(|error| fault(error, condition)).collect()
 }
 
 /// A problem, or an entry of one: a string, or an object with `detail`, `location`, `condition`, `code`, `severity`.

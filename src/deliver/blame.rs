@@ -2,10 +2,11 @@
 //!
 //! Told only where it is certain: a wrong place in an ERR segment costs its reader more than none.
 
-use crate::fhir::{Converted, Explained};
+use crate::fhir::Converted;
 use crate::hl7::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
 
 /// What an issue is about.
 #[derive(Default)]
@@ -128,96 +129,107 @@ struct Resource {
 
 /// Which place of the message made which element.
 pub(super) struct Places<'c> {
-    explained: &'c [Explained],
-    /// Types of the bundle's entries.
-    kinds: Vec<String>,
+    entries: Vec<Made<'c>>,
+    /// The one entry of a type; none where there are several.
+    alone: HashMap<String, Option<usize>>,
+}
+
+/// An entry of the bundle.
+#[derive(Default)]
+struct Made<'c> {
+    /// By element, so that what is in one stands behind it: `Patient.name`, `Patient.name.family`.
+    elements: BTreeMap<&'c str, Vec<Path>>,
+    /// The type of the resource that it is, or that it changes.
+    kind: String,
 }
 
 impl<'c> Places<'c> {
     pub(super) fn new(converted: &'c Converted, bundle: &[u8]) -> Self {
         let Bundle { entry } = serde_json::from_slice(bundle).unwrap_or_default();
-        Self {
-            explained: &converted.explained,
-            kinds: entry.into_iter().map(|entry| entry.resource.kind).collect(),
+        let made = entry.into_iter().map(|entry| Made {
+            kind: entry.resource.kind,
+            ..Made::default()
+        });
+        let mut entries: Vec<Made<'c>> = made.collect();
+        for row in &converted.explained {
+            let made = row.entry.and_then(|entry| entries.get_mut(entry));
+            if let (Some(made), Ok(path)) = (made, row.path.parse()) {
+                made.elements.entry(&row.element).or_default().push(path);
+            }
         }
+        let mut alone = HashMap::new();
+        for (number, made) in entries.iter_mut().enumerate() {
+            // What is only changed is an entry of another type, Parameters.
+            let first = made.elements.keys().next();
+            if let Some((kind, _)) = first.and_then(|element| element.split_once('.')) {
+                kind.clone_into(&mut made.kind);
+            }
+            let one = alone.entry(made.kind.clone());
+            one.and_modify(|one| *one = None).or_insert(Some(number));
+        }
+        Self { entries, alone }
     }
 
     /// The field that made an element.
     pub(super) fn find(&self, blame: &Blame) -> Option<Path> {
-        let (mut kind, mut path, entry) = blame.element()?;
-        if let Some(of_entry) = entry.and_then(|entry| self.kinds.get(entry)) {
-            kind.clone_from(of_entry);
+        let (kind, mut path, entry) = blame.element()?;
+        let entry = entry.or_else(|| self.alone.get(&kind).copied().flatten())?;
+        let made = self.entries.get(entry)?;
+        if !kind.is_empty() && kind != made.kind {
+            return None;
         }
         // The element itself or what is in it; else what holds it, made as a whole.
         let mut exact = true;
         while !path.is_empty() {
-            let element = format!("{kind}.{}", path.join("."));
-            let inside = |row: &&Explained| {
-                let rest = row.element.strip_prefix(&element);
-                rest.is_some_and(|rest| rest.is_empty() || exact && rest.starts_with('.'))
+            let element = format!("{}.{}", made.kind, path.join("."));
+            let inside = |name: &str| match name.strip_prefix(&element) {
+                Some(rest) => rest.is_empty() || exact && rest.starts_with('.'),
+                None => false,
             };
-            let rows: Vec<Path> = self
-                .explained
-                .iter()
-                .filter(inside)
-                .filter_map(|row| row.path.parse().ok())
-                .collect();
-            if !rows.is_empty() {
-                return self.one(rows, &kind, entry);
+            let behind = made.elements.range(element.as_str()..);
+            let all = behind.take_while(|(name, _)| name.starts_with(&element));
+            let rows = all.filter(|(name, _)| inside(name));
+            let mut rows = rows.flat_map(|(_, rows)| rows).peekable();
+            if rows.peek().is_some() {
+                return one(rows);
             }
             path.pop();
             exact = false;
         }
         None
     }
+}
 
-    /// The one place among these. Where each resource of a type has its own segment, the entry says which.
-    fn one(&self, mut rows: Vec<Path>, kind: &str, entry: Option<usize>) -> Option<Path> {
-        let segment = |path: &Path| (path.segment.clone(), path.occurrence);
-        let mut segments: Vec<_> = Vec::new();
-        for row in &rows {
-            if !segments.contains(&segment(row)) {
-                segments.push(segment(row));
-            }
+/// The one place that all of these are in; none where it is not one segment.
+fn one<'p>(mut rows: impl Iterator<Item = &'p Path>) -> Option<Path> {
+    let mut place = rows.next()?.clone();
+    for row in rows {
+        if (&row.segment, row.occurrence) != (&place.segment, place.occurrence) {
+            return None;
         }
-        if segments.len() > 1 {
-            let entry = entry?;
-            let before = |upto: usize| {
-                let kinds = self.kinds.iter().take(upto);
-                kinds.filter(|other| *other == kind).count()
-            };
-            if segments.len() != before(self.kinds.len()) {
-                return None;
-            }
-            let wanted = segments.get(before(entry))?.clone();
-            rows.retain(|row| segment(row) == wanted);
+        if row.field != place.field {
+            place.field = None;
         }
-        let mut rows = rows.into_iter();
-        let mut place = rows.next()?;
-        for row in rows {
-            if row.field != place.field {
-                place.field = None;
-            }
-            if place.field.is_none() || row.repetition != place.repetition {
-                place.repetition = None;
-            }
-            let same = place.field.is_some() && row.repetition == place.repetition;
-            if !same || row.component != place.component {
-                place.component = None;
-            }
-            if place.component.is_none() || row.subcomponent != place.subcomponent {
-                place.subcomponent = None;
-            }
+        if place.field.is_none() || row.repetition != place.repetition {
+            place.repetition = None;
         }
-        Some(place)
+        let same = place.field.is_some() && row.repetition == place.repetition;
+        if !same || row.component != place.component {
+            place.component = None;
+        }
+        if place.component.is_none() || row.subcomponent != place.subcomponent {
+            place.subcomponent = None;
+        }
     }
+    Some(place)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fhir::Explained;
 
-    fn converted(rows: &[(&str, &str)]) -> Converted {
+    fn converted(rows: &[(usize, &str, &str)]) -> Converted {
         Converted {
             bundle: Vec::new(),
             entries: 0,
@@ -226,10 +238,11 @@ mod tests {
             counted: crate::fhir::Counted::default(),
             explained: rows
                 .iter()
-                .map(|(element, path)| Explained {
+                .map(|(entry, element, path)| Explained {
                     element: (*element).to_owned(),
                     path: (*path).to_owned(),
                     rows: String::new(),
+                    entry: Some(*entry),
                 })
                 .collect(),
         }
@@ -238,14 +251,14 @@ mod tests {
     #[test]
     fn an_element_in_every_spelling_is_found() {
         let converted = converted(&[
-            ("Patient.name.family", "PID-5.1"),
-            ("Patient.name.given", "PID-5.2"),
-            ("Patient.birthDate", "PID-7"),
-            ("Patient.identifier.value", "PID-3.1"),
-            ("Patient.identifier.value", "PID-3[2].1"),
-            ("Observation.valueQuantity.value", "OBX-5"),
-            ("Observation.valueQuantity.value", "OBX[2]-5"),
-            ("Observation.status", "OBX-11"),
+            (1, "Patient.name.family", "PID-5.1"),
+            (1, "Patient.name.given", "PID-5.2"),
+            (1, "Patient.birthDate", "PID-7"),
+            (1, "Patient.identifier.value", "PID-3.1"),
+            (1, "Patient.identifier.value", "PID-3[2].1"),
+            (2, "Observation.valueQuantity.value", "OBX-5"),
+            (3, "Observation.valueQuantity.value", "OBX[2]-5"),
+            (2, "Observation.status", "OBX-11"),
         ]);
         let kinds = ["MessageHeader", "Patient", "Observation", "Observation"];
         let entries: Vec<String> = kinds
@@ -290,7 +303,11 @@ mod tests {
                 Some("OBX[2]-5"),
             ),
             (Some(2), "Observation.value.ofType(Quantity)", Some("OBX-5")),
-            (None, "Observation.status", Some("OBX-11")),
+            // Which of the two it is about is not said.
+            (None, "Observation.status", None),
+            (Some(2), "Observation.status", Some("OBX-11")),
+            (Some(3), "Observation.status", None),
+            (Some(1), "Observation.status", None),
             (None, "Bundle.type", None),
             (None, "/f:Patient/f:birthDate", None),
             (None, "", None),

@@ -16,7 +16,7 @@ use super::outcome::{Answer, Failure, Outcome, Rejection};
 use super::response::Response;
 use crate::config::{self, BundleType, StatusTable, Verdict};
 use crate::envelope::Source;
-use crate::hl7::ack::Fault;
+use crate::hl7::ack::{Fault, MAX_ERRORS};
 use crate::telemetry::labels::Attempt;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -164,14 +164,15 @@ impl Bundles {
             return match answer::judge(response, body, row, question.asked) {
                 Outcome::Rejected(mut rejection) => {
                     let json: Value = answer::parse(body).unwrap_or_default();
-                    let blames = issues(&json).map(|issue| Blame::of(issue, None));
+                    let blames = answer::issues(&json).into_iter();
+                    let blames = blames.map(|issue| Blame::of(issue, None));
                     self.locate(&mut rejection.faults, blames, question);
                     Outcome::Rejected(rejection)
                 }
                 other => other,
             };
         }
-        let nos = match self.nos(response, body, question) {
+        let mut nos = match self.nos(response, body, question) {
             Ok(nos) => nos,
             Err(what) => {
                 let status = response.status;
@@ -182,6 +183,9 @@ impl Bundles {
         let Some(worst) = worst(&nos) else {
             return Outcome::Accepted(Answer::default());
         };
+        // An acknowledgement has no room for more, and to say where each is is work.
+        nos.sort_by_key(|no| rank(no.row.verdict));
+        nos.truncate(MAX_ERRORS);
         let (mut faults, mut blames) = (Vec::new(), Vec::new());
         for no in nos {
             faults.push(no.fault);
@@ -458,8 +462,16 @@ impl Sent {
 
 /// What cannot be mended by another attempt wins.
 fn worst(nos: &[No]) -> Option<Verdict> {
-    let has = |verdict| nos.iter().any(|no| no.row.verdict == verdict);
-    [Verdict::Reject, Verdict::Error, Verdict::Unavailable]
-        .into_iter()
-        .find(|verdict| has(*verdict))
+    let all = nos.iter().map(|no| no.row.verdict);
+    let noes = all.filter(|verdict| *verdict != Verdict::Accept);
+    noes.min_by_key(|verdict| rank(*verdict))
+}
+
+fn rank(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Reject => 0,
+        Verdict::Error => 1,
+        Verdict::Unavailable => 2,
+        Verdict::Accept => 3,
+    }
 }

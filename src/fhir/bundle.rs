@@ -80,11 +80,7 @@ pub(super) fn write(
         out.extend_from_slice(b",\"timestamp\":");
         write_text(&mut out, timestamp);
     }
-    let is_header = |at: &usize| resource_type(&resources[*at]) == "MessageHeader";
-    let mut order: Vec<usize> = (0..resources.len())
-        .filter(|at| resources[*at].live && entries[*at].same_as.is_none())
-        .collect();
-    order.sort_by_key(|at| !is_header(at));
+    let order = order(resources, entries);
     let requests = has_requests(kind);
     for (place, at) in order.iter().enumerate() {
         let (resource, entry) = (&resources[*at], &entries[*at]);
@@ -139,6 +135,29 @@ fn meant(resources: &[Resource<'_>], at: usize) -> Vec<usize> {
     resources[at].content.addresses(&mut all);
     all.retain(|number| resource_type(&resources[*number]) == kind);
     all
+}
+
+/// The resources that are entries, in the order of the bundle.
+fn order(resources: &[Resource<'_>], entries: &[Entry]) -> Vec<usize> {
+    let is_header = |at: &usize| resource_type(&resources[*at]) == "MessageHeader";
+    let mut order: Vec<usize> = (0..resources.len())
+        .filter(|at| resources[*at].live && entries[*at].same_as.is_none())
+        .collect();
+    order.sort_by_key(|at| !is_header(at));
+    order
+}
+
+/// For each resource the entry, from 0, that it is written in.
+pub(super) fn places(resources: &[Resource<'_>], entries: &[Entry]) -> Vec<Option<usize>> {
+    let mut places = vec![None; resources.len()];
+    for (place, at) in order(resources, entries).into_iter().enumerate() {
+        places[at] = Some(place);
+    }
+    let same = |(at, entry): (usize, &Entry)| match entry.same_as {
+        Some(first) => places[first],
+        None => places[at],
+    };
+    entries.iter().enumerate().map(same).collect()
 }
 
 fn write_id(out: &mut Vec<u8>, entry: &Entry) {

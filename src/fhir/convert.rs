@@ -116,6 +116,8 @@ pub struct Explained {
     pub path: String,
     /// `segments/PID.yaml:5 datatypes/XPN.yaml:3`.
     pub rows: String,
+    /// The entry of the bundle, from 0, that it went into; none where an earlier value has said the same of that resource.
+    pub entry: Option<usize>,
 }
 
 /// A message that no bundle is made of.
@@ -274,6 +276,10 @@ impl Mapper {
             engine.refused.extend(nowhere);
         }
         let paths = (options.ledger || options.explain).then(|| Paths::of(&message));
+        let places = match options.explain {
+            true => bundle::places(&engine.resources, &entries),
+            false => Vec::new(),
+        };
         let (bundle, entries) = bundle::write(&engine.resources, &entries, &about, options.kind);
         Ok(Converted {
             bundle,
@@ -287,7 +293,7 @@ impl Mapper {
                 true => engine.counted(),
                 false => Counted::default(),
             },
-            explained: paths.map_or_else(Vec::new, |paths| engine.explained(&paths)),
+            explained: paths.map_or_else(Vec::new, |paths| engine.explained(&paths, &places)),
         })
     }
 
@@ -451,7 +457,7 @@ impl<'t> Engine<'t> {
         values
     }
 
-    fn explained(&mut self, paths: &Paths) -> Vec<Explained> {
+    fn explained(&mut self, paths: &Paths, places: &[Option<usize>]) -> Vec<Explained> {
         let trace = self.trace.take().unwrap_or_default();
         let row = |origin: &super::program::Origin| {
             let file = &self.program.files[usize::from(origin.file)];
@@ -463,6 +469,9 @@ impl<'t> Engine<'t> {
                 element: trace.element,
                 path: paths.of_position(trace.at),
                 rows: trace.rows.iter().map(row).collect::<Vec<_>>().join(" "),
+                entry: trace
+                    .resource
+                    .and_then(|number| places.get(number).copied().flatten()),
             })
             .collect()
     }

@@ -78,7 +78,12 @@ pub(super) struct Trace {
     pub at: u32,
     /// The rows.
     pub rows: Vec<Origin>,
+    /// The resource that it went into; nothing while that is being made.
+    pub resource: Option<usize>,
 }
+
+/// In [`Trace::resource`]: it says once more what another place has said before it.
+const AGAIN: usize = usize::MAX;
 
 /// The state of one message.
 pub(super) struct Engine<'t> {
@@ -181,6 +186,15 @@ impl<'t> Engine<'t> {
         }
     }
 
+    /// The values traced since went into this resource, but for those that went into others.
+    fn traced(&mut self, since: &Mark, resource: usize) {
+        let since = since.trace..;
+        let trace = self.trace.as_mut().and_then(|trace| trace.get_mut(since));
+        for traced in trace.into_iter().flatten() {
+            traced.resource.get_or_insert(resource);
+        }
+    }
+
     /// Adds what a segment map makes to a resource.
     pub(super) fn add(&mut self, number: usize, body: &'t Body, here: Here) {
         let Some(resource) = self.resources.get_mut(number) else {
@@ -191,15 +205,16 @@ impl<'t> Engine<'t> {
         if let Some(kind) = &resource.block.resource {
             self.path.push(kind);
         }
-        let (before, first) = (self.taken, self.used.len());
+        let before = self.mark();
         work::done(content.len());
         self.others.clear();
         self.others.extend(content.names());
         self.body(body, here, &mut content);
         self.path.pop();
+        self.traced(&before, number);
         let resource = &mut self.resources[number];
-        resource.live |= self.taken > before;
-        resource.took.push((first, self.used.len()));
+        resource.live |= self.taken > before.taken;
+        resource.took.push((before.used, self.used.len()));
         resource.content = content;
         resource.lists = std::mem::take(&mut self.lists);
     }
@@ -418,10 +433,12 @@ impl<'t> Engine<'t> {
             std::ptr::eq(other.block, block) && other.content == content
         };
         if let Some(same) = same.iter().copied().find(is_it) {
+            self.traced(&mark, AGAIN);
             return Some(reference(same));
         }
         let number = self.resources.len();
         same.push(number);
+        self.traced(&mark, number);
         let key = self.key(block, here);
         let apart = self.parts(&block.apart, here);
         self.resources.push(Resource {

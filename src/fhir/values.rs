@@ -217,6 +217,7 @@ impl<'t> Engine<'t> {
                         element: element.clone(),
                         at: leaf.start,
                         rows: self.rows.clone(),
+                        resource: None,
                     }));
                 }
                 return true;

@@ -275,6 +275,78 @@ fn what_a_server_finds_fault_with_is_told_by_its_field() {
     assert_eq!(ack.err()[0].component(2, 2), "2", "{ack}");
 }
 
+/// Two doctors, one of them named in OBR-16 too, and two results of which one has a number and a flag.
+#[test]
+fn the_field_that_is_told_is_one_of_the_entry_that_the_server_means() {
+    const MESSAGE: &str = "MSH|^~\\&|LAB|H|B|C|20260101120000+0100||ORU^R01^ORU_R01|MSG1|P|2.5.1\r\
+        PID|1||111^^^H^MR||DOE^JOHN||19700101|M\r\
+        PV1|1|I|W1||||7^SMITH^A^^^^^^H|8^JONES^B^^^^^^H|||||||||||V1^^^H\r\
+        ORC|RE|P1^PL|F1^FL\r\
+        OBR|1|P1^PL|F1^FL|CBC^Blood^L|||20260101110000|||||||||7^SMITH^A^^^^^^H\r\
+        OBX|1|NM|HB^Hemo^L||14|g/dL||H|||F|||20260101110000\r\
+        OBX|2|ST|CM^Comment^L||text||||||F\r";
+    let app = server();
+    let bridge = fhir(&app, "");
+    let mut peer = RawPeer::connect(bridge.address());
+    for (of_entry, element, location) in [
+        ("JONES", "Practitioner.name[0].family", "PV1^1^8^1^2"),
+        ("SMITH", "Practitioner.name[0].family", "PV1^1^7^1^2"),
+        ("Hemo", "Observation.interpretation", "OBX^1^8"),
+        ("Comment", "Observation.interpretation", ""),
+        ("Hemo", "Observation.value.ofType(Quantity)", "OBX^1"),
+        ("Comment", "Observation.value.ofType(Quantity)", ""),
+        ("Comment", "Observation.value.ofType(string)", "OBX^2^5"),
+        // Of which result is not said.
+        ("", "Observation.interpretation", ""),
+    ] {
+        app.respond(move |request| {
+            let bundle = request.json();
+            let mut entries = bundle["entry"].as_array().unwrap().iter();
+            let kind = element.split('.').next().unwrap();
+            let is_it = |entry: &Value| {
+                let resource = &entry["resource"];
+                resource["resourceType"] == kind && resource.to_string().contains(of_entry)
+            };
+            let at = entries.position(is_it).unwrap();
+            let expression = match of_entry {
+                "" => element.to_owned(),
+                _ => element.replace(kind, &format!("Bundle.entry[{at}].resource")),
+            };
+            Reply::status(422).json(&outcome("error", &expression))
+        });
+        let ack = peer.exchange(MESSAGE);
+        ack.expect("AE", "MSG1");
+        let what = format!("{of_entry} {element}: {ack}");
+        assert_eq!(ack.err()[0].field(2), location, "{what}");
+    }
+}
+
+/// As many are located as are told, and an answer of thousands of notes has its one error among them.
+#[test]
+fn an_error_behind_more_notes_than_an_answer_has_room_for_is_told() {
+    let app = server();
+    let bridge = fhir(&app, "");
+    let mut peer = RawPeer::connect(bridge.address());
+    let mut issues: Vec<Value> = (0..110)
+        .map(|at| json!({"severity": "information", "code": "informational", "diagnostics": format!("note {at}")}))
+        .collect();
+    issues.push(json!({"severity": "error", "code": "required", "diagnostics": "birthDate is missing", "expression": ["Patient.birthDate"]}));
+    always(
+        &app,
+        Reply::status(422).json(&json!({"resourceType": "OperationOutcome", "issue": issues})),
+    );
+    let ack = peer.exchange(messages::adt("MSG1"));
+    ack.expect("AE", "MSG1");
+    assert_eq!(ack.err().len(), 100, "{ack}");
+    assert_eq!(ack.err()[0].field(2), "PID^1^7", "{ack}");
+    assert_eq!(ack.err()[0].field(8), "birthDate is missing", "{ack}");
+
+    // Before v2.5 there is room for the first only.
+    let ack = peer.exchange(messages::adt_version("2.3", "MSG2"));
+    ack.expect("AE", "MSG2");
+    assert_eq!(ack.msa3(), "birthDate is missing", "{ack}");
+}
+
 /// A status alone is not believed, and neither is a body that speaks of something else.
 #[test]
 fn a_transaction_is_stored_only_if_each_of_its_entries_is_said_to_be() {

@@ -17,7 +17,7 @@ const LONGEST: u64 = 4 << 20;
 pub enum BadMaps {
     /// The directory or a file in it cannot be read.
     #[error("cannot read {}: {}", .0.display(), .1)]
-    File(PathBuf, #[source] io::Error),
+    File(PathBuf, io::Error),
     /// The directory has none of the folders.
     #[error("{} holds none of messages/, segments/, datatypes/ and vocabularies/ with a .yaml file in it", .0.display())]
     Nothing(PathBuf),
@@ -83,14 +83,19 @@ pub(super) fn read_file(path: &Path) -> io::Result<String> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     File::open(path)?
         .take(LONGEST + 1)
-        .read_to_string(&mut text)?;
-    if text.len() as u64 > LONGEST {
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
         return Err(io::Error::other(format!("longer than {LONGEST} bytes")));
     }
-    Ok(text)
+    String::from_utf8(bytes).map_err(|error| {
+        let whole = error.utf8_error().valid_up_to();
+        let before = &error.as_bytes()[..whole];
+        let line = 1 + memchr::memchr_iter(b'\n', before).count();
+        io::Error::other(format!("line {line} is not in UTF-8"))
+    })
 }
 
 #[cfg(test)]
@@ -119,6 +124,18 @@ mod tests {
         let line: u32 = after.split(':').next().unwrap().parse().unwrap();
         assert!(line > 0, "{error}");
         assert!(error.contains("nonsense"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_in_utf_8_is_named_once_with_its_line() {
+        let folder = tempfile::TempDir::new().unwrap();
+        std::fs::create_dir(folder.path().join("vocabularies")).unwrap();
+        let file = folder.path().join("vocabularies/v.yaml");
+        std::fs::write(&file, b"Site:\n  codes:\n    W: f\xe9minin\n").unwrap();
+        let error = compile(Some(folder.path())).unwrap_err();
+        let whole = format!("{:#}", anyhow::Error::from(error));
+        let said = format!("cannot read {}: line 3 is not in UTF-8", file.display());
+        assert_eq!(whole, said);
     }
 
     #[test]

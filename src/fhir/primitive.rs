@@ -15,6 +15,8 @@ pub enum Primitive {
     Text,
     /// A code: no blanks but single ones inside.
     Code,
+    /// What a resource can be known by: up to 64 letters, digits, hyphens and points.
+    Id,
     /// A URI.
     Uri,
     /// A date.
@@ -58,7 +60,7 @@ pub enum Refused {
     NoTime,
     /// No number, or one that is out of range.
     Number,
-    /// Blanks where a code has none.
+    /// Blanks where a code has none, or what an id cannot have.
     Code,
     /// No URI.
     Uri,
@@ -83,7 +85,7 @@ impl Refused {
             Self::Date => "not a date or time that exists",
             Self::NoTime => "a date without a time, where FHIR needs both",
             Self::Number => "not a number that FHIR's type allows",
-            Self::Code => "blanks where a code has none",
+            Self::Code => "not a code or an id as FHIR has them",
             Self::Uri => "not a URI",
             Self::Encoding => "not in the encoding that it names",
             Self::Vocabulary => "not in the vocabulary, and FHIR allows no other code",
@@ -101,7 +103,8 @@ impl Primitive {
         Some(match name {
             "string" => Self::String,
             "text" | "markdown" => Self::Text,
-            "code" | "id" => Self::Code,
+            "code" => Self::Code,
+            "id" => Self::Id,
             "uri" | "url" | "canonical" => Self::Uri,
             "date" => Self::Date,
             "dateTime" => Self::DateTime,
@@ -131,7 +134,8 @@ impl Primitive {
         match self {
             Self::String | Self::Text => Ok(Node::Text(text)),
             Self::Code if is_code(&text) => Ok(Node::Text(text)),
-            Self::Code => Err(Refused::Code),
+            Self::Id if is_id(&text) => Ok(Node::Text(text)),
+            Self::Code | Self::Id => Err(Refused::Code),
             Self::Uri | Self::CodeSystem | Self::System | Self::EntitySystem | Self::Namespace => {
                 match is_uri(&text) {
                     true => Ok(Node::Text(text)),
@@ -181,6 +185,12 @@ pub fn is_code(text: &str) -> bool {
         && !text.ends_with(blanks)
         && !text.contains(|c: char| c.is_whitespace() && c != ' ')
         && !text.contains("  ")
+}
+
+/// FHIR `id`.
+pub fn is_id(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+    (1..=64).contains(&text.len()) && text.bytes().all(fits)
 }
 
 /// FHIR `uri`, and one that names something: with a scheme, or at least nothing that has to be escaped.

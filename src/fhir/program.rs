@@ -267,7 +267,7 @@ impl Vocabulary {
 }
 
 /// What a code becomes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Coded {
     /// Code.
     pub code: String,

@@ -5,10 +5,13 @@
 //! was read before it, so that a site changes a map without a rebuild; with `extends: true` it adds to that one.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_saphyr::Spanned;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// One message structure: which segments it has, and which maps read them.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -135,7 +138,7 @@ pub struct Link {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Map {
-    /// Adds to the definition of this name that was read before, instead of replacing it: its `rows` and `defaults` come before those, and its `require` counts as well.
+    /// Adds to the definition of this name that was read before, instead of replacing it: its `rows` and `defaults` come before those, and its `require` and `patch` count as well.
     #[serde(default)]
     pub extends: bool,
     /// The resource's type. A data type map without it makes an element.
@@ -283,23 +286,47 @@ pub struct Vocabulary {
     pub system: Option<String>,
     /// By v2 code.
     #[serde(default)]
-    pub codes: BTreeMap<String, Code>,
+    #[schemars(with = "BTreeMap<String, Code>")]
+    pub codes: BTreeMap<String, Spanned<Code>>,
+    /// The files of those that another file has added.
+    #[serde(skip)]
+    pub files: BTreeMap<String, usize>,
     /// Codes that stay what they are.
     #[serde(default)]
     pub list: Vec<String>,
 }
 
 /// What one v2 code becomes.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(
-    untagged,
-    expecting = "a code is a text in quotes, or {code: …, display: …, system: …}"
-)]
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
 pub enum Code {
     /// Its code.
     Short(String),
     /// With more to say of it.
     Long(Coding),
+}
+
+impl<'de> Deserialize<'de> for Code {
+    /// By hand, so that of a misspelt key its name is told.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMore;
+        impl<'de> Visitor<'de> for OneOrMore {
+            type Value = Code;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a code: a text in quotes, or {code: …, display: …, system: …}")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Code, E> {
+                Ok(Code::Short(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Code, A::Error> {
+                Coding::deserialize(MapAccessDeserializer::new(map)).map(Code::Long)
+            }
+        }
+        deserializer.deserialize_any(OneOrMore)
+    }
 }
 
 /// A code with more to say of it.

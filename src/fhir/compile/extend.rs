@@ -35,7 +35,7 @@ impl Layer for Map {
     fn extend(&mut self, own: Self, file: usize, at: Location) -> Vec<Fault> {
         let mut faults = only(
             at,
-            "has `rows`, `defaults` and `require`",
+            "has `rows`, `defaults`, `require` and `patch`",
             &[
                 ("request", own.request.is_some()),
                 ("key", !own.key.is_empty()),
@@ -55,6 +55,7 @@ impl Layer for Map {
         self.rows.splice(0..0, rows);
         self.defaults.splice(0..0, defaults);
         self.require.extend(own.require);
+        self.patch.extend(own.patch);
         faults
     }
 }
@@ -123,7 +124,7 @@ impl Layer for Vocabulary {
     }
 
     /// Its codes are over those of the same name.
-    fn extend(&mut self, own: Self, _: usize, _: Location) -> Vec<Fault> {
+    fn extend(&mut self, own: Self, file: usize, at: Location) -> Vec<Fault> {
         let system = own.system;
         let coded = |code: Code| match (code, &system) {
             (code, None) => code,
@@ -137,11 +138,15 @@ impl Layer for Vocabulary {
                 Code::Long(long)
             }
         };
-        let same = own.list.into_iter();
-        let same = same.map(|code| (code.clone(), Code::Short(code)));
-        for (from, code) in own.codes.into_iter().chain(same) {
+        let same = own.list.into_iter().map(|code| {
+            let short = Spanned::new(Code::Short(code.clone()), at, at);
+            (code, short)
+        });
+        for (from, mut code) in own.codes.into_iter().chain(same) {
             self.list.retain(|listed| *listed != from);
-            self.codes.insert(from, coded(code));
+            code.value = coded(code.value);
+            self.files.insert(from.clone(), file);
+            self.codes.insert(from, code);
         }
         Vec::new()
     }

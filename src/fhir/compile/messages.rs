@@ -66,12 +66,13 @@ impl Compiler {
                 self.error(file, event.referenced, what);
             }
             let known = self.program.events.insert(event.value.clone(), number);
-            if known.is_some() {
-                let what = format!("another message map has `{}` too", event.value);
+            if let Some(other) = known {
+                let what = format!("{} has `{}` too", self.message_of(other, name), event.value);
                 self.error(file, event.referenced, what);
             }
         }
         self.program.events.insert(name.to_owned(), number);
+        self.messages.push(file);
         self.program.messages.push(program::Message {
             name: name.to_owned(),
             root,
@@ -83,6 +84,16 @@ impl Compiler {
             distinct,
             subject: subject.into_iter().next(),
         });
+    }
+
+    /// Another message by its name and its file; the one at hand is in neither list yet.
+    fn message_of(&self, number: usize, own: &str) -> String {
+        let file = self.messages.get(number);
+        let file = file.and_then(|file| self.program.files.get(*file));
+        match (self.program.messages.get(number), file) {
+            (Some(other), Some(file)) => format!("`{}` ({file})", other.name),
+            _ => format!("`{own}`"),
+        }
     }
 
     fn group(

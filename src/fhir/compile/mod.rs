@@ -5,19 +5,19 @@ mod extend;
 mod messages;
 mod nesting;
 mod value;
+mod vocabularies;
 
 use crate::fhir::condition::{self, Condition};
 use crate::fhir::identity::read_part;
 use crate::fhir::place::Place;
 use crate::fhir::primitive::Primitive;
-use crate::fhir::program::{
-    self, Absent, Asked, Body, Coded, Conversion, Origin, Piece, Program, Source, Table,
-};
+use crate::fhir::program::{self, Absent, Asked, Body, Conversion, Origin, Piece, Program, Source};
 use crate::fhir::raw;
 use crate::fhir::types::is_resource;
 use elements::{beside, patched, periods};
 use extend::Layer;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -58,15 +58,17 @@ pub fn compile(files: &[(&str, &str)]) -> Result<Program, Vec<MapError>> {
         errors: Vec::new(),
         blocks: HashMap::new(),
         vocabularies: HashMap::new(),
+        begun: HashMap::new(),
+        messages: Vec::new(),
     };
     let mut messages: Named<raw::Message> = BTreeMap::new();
     let mut maps: Named<raw::Map> = BTreeMap::new();
     let mut vocabularies: Named<raw::Vocabulary> = BTreeMap::new();
     for (at, (name, text)) in files.iter().enumerate() {
         match folder(name) {
-            "messages" => compiler.read(at, text, &mut messages),
-            "segments" | "datatypes" => compiler.read(at, text, &mut maps),
-            "vocabularies" => compiler.read(at, text, &mut vocabularies),
+            "messages" => compiler.read(at, "message", text, &mut messages),
+            "segments" | "datatypes" => compiler.read(at, "map", text, &mut maps),
+            "vocabularies" => compiler.read(at, "vocabulary", text, &mut vocabularies),
             other => compiler.error(
                 at,
                 Location::UNKNOWN,
@@ -96,11 +98,20 @@ fn folder(file: &str) -> &str {
     file.rsplit('/').nth(1).unwrap_or_default()
 }
 
+/// The directory that has the folders.
+fn directory(file: &str) -> &str {
+    file.rsplitn(3, '/').nth(2).unwrap_or_default()
+}
+
 struct Compiler {
     program: Program,
     errors: Vec<MapError>,
     blocks: HashMap<String, usize>,
     vocabularies: HashMap<String, usize>,
+    /// Where the last definition of each kind and name begins.
+    begun: HashMap<(&'static str, String), (usize, Location)>,
+    /// The file of each message.
+    messages: Vec<usize>,
 }
 
 /// Where a row stands, and what its places mean.
@@ -119,7 +130,13 @@ impl Compiler {
         self.errors.push(MapError { file, line, what });
     }
 
-    fn read<T: DeserializeOwned + Layer>(&mut self, file: usize, text: &str, found: &mut Named<T>) {
+    fn read<T: DeserializeOwned + Layer>(
+        &mut self,
+        file: usize,
+        kind: &'static str,
+        text: &str,
+        found: &mut Named<T>,
+    ) {
         let options = serde_saphyr::options! {
             strict_booleans: true,
             leading_zero_numbers_as_strings: true,
@@ -130,6 +147,7 @@ impl Compiler {
         match read {
             Ok(all) => {
                 for (name, value) in all {
+                    self.twice(file, kind, &name, &value);
                     self.take(file, name, value, found);
                 }
             }
@@ -141,6 +159,24 @@ impl Compiler {
                 let at = error.location().unwrap_or(Location::UNKNOWN);
                 self.error(file, at, why.to_owned());
             }
+        }
+    }
+
+    /// One definition of a name replaces another only where it is of another directory: of two in one directory the order of the
+    /// files' names would choose.
+    fn twice<T: Layer>(&mut self, file: usize, kind: &'static str, name: &str, own: &Spanned<T>) {
+        let at = own.referenced;
+        let before = self.begun.insert((kind, name.to_owned()), (file, at));
+        let Some((other, line)) = before.filter(|_| !own.value.extends()) else {
+            return;
+        };
+        let file_of = |number: usize| self.program.files.get(number).map_or("", String::as_str);
+        if directory(file_of(other)) == directory(file_of(file)) {
+            let place = format!("{}:{}", file_of(other), line.line());
+            let what = format!(
+                "`{name}` is defined at {place} too; keep one, or write `extends: true` here to add to it"
+            );
+            self.error(file, at, what);
         }
     }
 
@@ -157,53 +193,6 @@ impl Compiler {
         };
         for (at, what) in faults {
             self.error(file, at, what);
-        }
-    }
-
-    fn vocabularies(&mut self, all: Named<raw::Vocabulary>) {
-        for (number, (name, (_, vocabulary))) in all.into_iter().enumerate() {
-            let raw::Vocabulary {
-                system,
-                codes,
-                list,
-                ..
-            } = vocabulary.value;
-            let coded = |code: raw::Code| match code {
-                raw::Code::Short(code) => Coded {
-                    code,
-                    display: None,
-                    system: system.clone(),
-                },
-                raw::Code::Long(long) => Coded {
-                    code: long.code,
-                    display: long.display,
-                    system: long.system.or_else(|| system.clone()),
-                },
-            };
-            let same = list
-                .into_iter()
-                .map(|code| (code.clone(), raw::Code::Short(code)));
-            let codes = codes.into_iter().chain(same);
-            let mut codes: Table<Coded> = codes.map(|(from, code)| (from, coded(code))).collect();
-            // Some senders write what the code would become.
-            let mut targets: Vec<Coded> = codes.values().cloned().collect();
-            targets.sort_by(|a, b| (&a.code, &a.display).cmp(&(&b.code, &b.display)));
-            for target in targets {
-                codes.entry(target.code.clone()).or_insert(target);
-            }
-            match name.as_str() {
-                "CodeSystem" => self.program.code_systems = Some(number),
-                "AssigningAuthority" => self.program.authorities = Some(number),
-                "IdentifierChoice" => self.program.choice = Some(number),
-                "UcumUnit" => self.program.units = Some(number),
-                _ => {}
-            }
-            if let Some(table) = name.strip_prefix("v2-") {
-                self.program.tables.insert(table.to_owned(), number);
-            }
-            self.vocabularies.insert(name.clone(), number);
-            let vocabulary = program::Vocabulary { name, codes };
-            self.program.vocabularies.push(vocabulary);
         }
     }
 
@@ -367,6 +356,10 @@ impl Compiler {
             }
         }
         if let Some(value) = &row.value {
+            if is_empty(value) {
+                let what = "`value`: FHIR has no empty texts, lists and objects, and no null";
+                self.error(here.file, here.at, what.to_owned());
+            }
             return Some(Source::Constant(value.clone()));
         }
         if let Some(name) = &row.reference {
@@ -444,6 +437,17 @@ impl Compiler {
             pieces.push(Piece::Literal(rest.to_owned()));
         }
         Some(pieces)
+    }
+}
+
+/// Whether nothing is in it, or in a part of it.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.trim().is_empty(),
+        Value::Array(items) => items.is_empty() || items.iter().any(is_empty),
+        Value::Object(members) => members.is_empty() || members.values().any(is_empty),
+        Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

@@ -97,7 +97,7 @@ fn what_is_named_by_a_bare_name_is_its_senders() {
 #[test]
 fn a_site_gives_one_senders_name_a_system() {
     let vocabulary = "AssigningAuthority: {codes: {'MR@NORTH': 'urn:oid:2.16.840.1.113883.19.4.6', MR: 'http://mr.example.org'}}";
-    let files = [("vocabularies/site.yaml", vocabulary)];
+    let files = [("/site/vocabularies/site.yaml", vocabulary)];
     let of = |sender: &str| {
         let pid = "PID|1||123^^^MR^MR||DOE\n";
         let bundle = with(&files, &message(sender, "ADT^A01", pid)).unwrap();
@@ -182,7 +182,7 @@ fn a_patients_number_is_chosen_by_its_type_and_not_by_its_place() {
     }
     assert_ne!(of("1^^^SOUTH^MR"), first);
     let order = "IdentifierChoice: {codes: {PI: '1', MR: '2'}}";
-    let files = [("vocabularies/site.yaml", order)];
+    let files = [("/site/vocabularies/site.yaml", order)];
     let pid = "PID|1||1^^^NORTH^MR~2^^^MPI^PI||DOE\n";
     let bundle = with(&files, &message("REG|NORTH", "ADT^A01", pid)).unwrap();
     assert!(
@@ -367,7 +367,7 @@ fn what_is_said_twice_of_one_is_joined_and_what_has_no_room_is_in_the_ledger() {
 #[test]
 fn a_resource_that_lacks_what_it_requires_is_referred_to_by_nobody() {
     let map = "PV1[Encounter]: {resource: Encounter, key: [PV1-19 as CX], require: [period], rows: [{to: status, value: unknown}, {to: 'identifier[]', from: PV1-19, as: 'CX[Identifier]'}]}";
-    let files = [("segments/PV1.yaml", map)];
+    let files = [("/site/segments/PV1.yaml", map)];
     let text = message(
         "REG|NORTH",
         "ADT^A01",

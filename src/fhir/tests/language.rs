@@ -232,7 +232,7 @@ fn a_later_map_replaces_one_of_its_name() {
     let mapper = Mapper::new(&[
         ("messages/X.yaml", MESSAGE),
         ("segments/ZZ1.yaml", first),
-        ("segments/site.yaml", second),
+        ("/site/segments/ZZ1.yaml", second),
     ]);
     let message = b"MSH|^~\\&|A|B|||20260101||XXX^X01|1|P|2.5\rZZ1|x\r";
     let Payload::V2(header) = peek(message) else {

@@ -23,6 +23,7 @@ mod pharmacy;
 mod problems;
 mod results;
 mod safety;
+mod sites;
 mod specimens;
 mod work;
 

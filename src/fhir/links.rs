@@ -173,7 +173,7 @@ impl<'t> Engine<'t> {
         })
     }
 
-    /// Of these names the first without an identified resource for each PID, or for the message where it has none.
+    /// Of these names the first without a resource for each PID, or for the message where it has none, or with one that nothing identifies.
     pub(super) fn lacks<'n>(&self, needs: &'n [String], groups: &Groups<'_>) -> Option<&'n str> {
         let with_pid = |scope: &Scope| scope.segments.iter().any(|(_, id)| id == b"PID");
         let all = self.scopes.iter().enumerate();
@@ -185,11 +185,11 @@ impl<'t> Engine<'t> {
             homes.push(0);
         }
         let has = |name: &str, home: usize| {
-            let mut inside = groups.inside(home, name);
-            inside.any(|number| {
-                let one = &self.resources[number];
-                one.live && one.key.first().is_some_and(|first| !first.is_empty())
-            })
+            let inside = groups.inside(home, name);
+            let all = inside.map(|number| &self.resources[number]);
+            let mut live = all.filter(|one| one.live).peekable();
+            live.peek().is_some()
+                && live.all(|one| one.key.first().is_some_and(|first| !first.is_empty()))
         };
         let mut needs = needs.iter();
         needs

@@ -224,7 +224,7 @@ fn what_is_nobodys_is_refused_before_it_is_sent() {
     ];
     let sent = message("LAB|GENHOSP", "ORU^R01^ORU_R01", "I16", &result);
     let ack = feed.peer.exchange(sent);
-    ack.expect("AR", "I16");
+    ack.expect("AE", "I16");
     assert_eq!(ack.err()[0].component(2, 1), "OBR", "{ack}");
     assert!(server().search("Observation?identifier=F8109").is_empty());
     assert!(server().search("Patient?identifier=P8109").is_empty());

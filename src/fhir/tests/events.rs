@@ -300,6 +300,11 @@ fn a_merge_that_cannot_be_done_safely_is_refused() {
             same(),
         ),
         ("MRG|2^^^H^MR\nPID|1||1^^^H^MR||ONE\n", lacks("prior")),
+        // Of the second nobody could be asked for.
+        (
+            "PID|1||1^^^H^MR||ONE\nMRG|2^^^H^MR\nMRG|9^^^SSA^SS\n",
+            lacks("prior"),
+        ),
         // Whoever follows the links takes ONE for THREE.
         (
             "PID|1||1^^^H^MR||ONE\nMRG|2^^^H^MR\nPID|1||3^^^H^MR||THREE\nMRG|2^^^H^MR\n",

@@ -27,11 +27,13 @@ pub mod request;
 pub mod response;
 pub mod retry;
 mod token;
+mod waits;
 mod watched;
 
 pub use bundles::Bundles;
 pub use maps::BadMaps;
 pub use outcome::{Answer, Failure, Outcome, Own, Rejection};
 pub use request::Route;
-pub use retry::{App, Delivery, Exchange, Space, Unready, in_time};
+pub use retry::{App, Delivery, Exchange, Space, Unready};
+pub use waits::in_time;
 pub use watched::Fingerprint;

@@ -11,28 +11,24 @@ use super::remote;
 use super::request::{Route, authorize};
 use super::response::Response;
 use super::token::Tokens;
+use super::waits::{may_be_under_way, pause, wait_before};
 use super::watched::Fingerprint;
-use crate::config::{self, ClientTls, Framing, Retry, Secret, TlsVersion, Transport};
+use crate::config::{self, ClientTls, Framing, Secret, TlsVersion, Transport};
 use crate::envelope::{Envelope, Head, Source};
 use crate::hl7::ack::Fault;
 use crate::net::tls;
-use crate::runtime::{Alarm, Drain, Phase, backoff};
+use crate::runtime::{Alarm, Drain};
 use crate::telemetry::ListenerMetrics;
 use crate::telemetry::labels::{Attempt, Refusal};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 /// An envelope up to this size is held whole. A larger one is made twice: once to know its length and once to be sent.
 const WHOLE: usize = 4 * 1024 * 1024;
 /// Pieces for the first of the two.
 const PIECE: usize = 256 * 1024;
-/// An attempt with less time than this would fail for want of it, and might have reached the app all the same.
-const MIN_ATTEMPT: Duration = Duration::from_millis(50);
-/// Left of a drain's time to write the last ACK.
-const DRAIN_MARGIN: Duration = Duration::from_millis(250);
-
 /// A drain is the end of a pod, or of a machine, and an app in it ends beside the bridge. One that has refused connections for so
 /// long since is gone for good: its sender shall turn to another bridge now, not when the acknowledgement is due.
 const GONE: Duration = Duration::from_secs(1);
@@ -331,10 +327,13 @@ impl Delivery {
             gone_since = going.then(|| gone_since.unwrap_or(started));
             let gone = gone_since.is_some_and(|since: Instant| since.elapsed() >= GONE);
             let mut wait = wait_before(app.route.delivery.retry, attempts, retry_after);
+            if app.bundles.is_some() && may_be_under_way(&failure) {
+                wait = wait.max(app.route.delivery.timeout);
+            }
             if going {
                 wait = wait.min(GONE);
             }
-            if gone || !pause(exchange, wait).await {
+            if gone || !pause(wait, exchange.deadline, exchange.drain).await {
                 return Outcome::Unavailable(Failure {
                     attempts,
                     ..failure
@@ -446,80 +445,5 @@ fn unreached(reason: Attempt) -> Failure {
         status: None,
         faults: vec![Fault::application(text)],
         attempts: 1,
-    }
-}
-
-/// As the back-off has it, or as the app asks for.
-fn wait_before(retry: Retry, attempts: u32, retry_after: Option<Duration>) -> Duration {
-    backoff::wait(retry, attempts).max(retry_after.unwrap_or_default())
-}
-
-/// Waits before the next attempt; `false` if the deadline leaves no time for one.
-async fn pause(exchange: &Exchange<'_>, wait: Duration) -> bool {
-    // An app may ask for more time than a clock can hold.
-    let Some(until) = Instant::now().checked_add(wait) else {
-        return false;
-    };
-    if wait >= exchange.deadline.saturating_duration_since(Instant::now()) {
-        return false;
-    }
-    let phase = exchange.drain.phase();
-    if !in_time(until, exchange.deadline, phase) {
-        return false;
-    }
-    if phase != Phase::Running {
-        sleep_until(until).await;
-        return true;
-    }
-    tokio::select! {
-        () = sleep_until(until) => true,
-        _ = exchange.drain.begun() => {
-            if !in_time(until, exchange.deadline, exchange.drain.phase()) {
-                return false;
-            }
-            sleep_until(until).await;
-            true
-        }
-    }
-}
-
-/// Whether an attempt that begins `at` this time can still end before the deadline, and its ACK be written before a drain's cut.
-pub fn in_time(at: Instant, deadline: Instant, phase: Phase) -> bool {
-    let uncut = match phase {
-        Phase::Running => true,
-        Phase::Draining(cut) => at + DRAIN_MARGIN < cut,
-    };
-    at + MIN_ATTEMPT < deadline && uncut
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_double_up_to_the_most_and_honour_retry_after() {
-        let retry = Retry {
-            initial: Duration::from_millis(100),
-            max: Duration::from_secs(2),
-        };
-        for (attempts, most) in [
-            (1, 100),
-            (2, 200),
-            (3, 400),
-            (5, 1600),
-            (6, 2000),
-            (4_000_000, 2000),
-        ] {
-            let wait = wait_before(retry, attempts, None).as_millis();
-            assert!(
-                wait <= most && wait >= most / 2,
-                "after attempt {attempts}: {wait} ms"
-            );
-        }
-        assert_eq!(
-            wait_before(retry, 1, Some(Duration::from_secs(7))),
-            Duration::from_secs(7)
-        );
-        assert!(wait_before(retry, 6, Some(Duration::from_millis(1))) >= Duration::from_secs(1));
     }
 }

@@ -615,6 +615,38 @@ fn statuses_mean_what_they_mean_for_a_fhir_server() {
     assert_eq!(app.requests().len(), 7, "none of them is tried again");
 }
 
+/// The server may still be at work on the first when nobody waits for its answer any more.
+#[test]
+fn a_bundle_that_may_be_under_way_is_not_sent_again_at_once() {
+    let timeout = Duration::from_millis(400);
+    for (what, reply, waits) in [
+        ("no answer", Reply::hang(), 2),
+        ("a connection that ends", Reply::close_unanswered(), 1),
+        ("a proxy's 504", Reply::status(504), 1),
+    ] {
+        let app = server();
+        let bridge = fhir(&app, "connect_timeout: 400ms, timeout: 400ms");
+        let mut peer = RawPeer::connect(bridge.address());
+        // The first on a connection: one that is kept and ends is made anew.
+        app.script([reply]);
+        peer.exchange(messages::adt("MSG1")).expect("AA", "MSG1");
+        let asked = app.requests();
+        assert_eq!(asked.len(), 2, "{what}");
+        let between = asked[1].arrived - asked[0].arrived;
+        // The bridge's clock and the app's begin at different moments.
+        let least = timeout * waits - Duration::from_millis(100);
+        assert!(between >= least, "{what}: {between:?}");
+    }
+    // What was not begun is not waited for.
+    let app = server();
+    let bridge = fhir(&app, "connect_timeout: 5s, timeout: 5s");
+    let mut peer = RawPeer::connect(bridge.address());
+    app.script([Reply::status(503)]);
+    let started = Instant::now();
+    peer.exchange(messages::adt("MSG1")).expect("AA", "MSG1");
+    assert!(started.elapsed() < 4 * SECOND);
+}
+
 /// A directory of maps with one for PID, and a bridge with it.
 struct Site {
     folder: tempfile::TempDir,

@@ -10,8 +10,8 @@ use crate::config::parse::overlay::{Step, path_text};
 use crate::config::parse::units::{OrOff, Period, Text};
 use crate::config::status::is_fault_condition;
 use crate::config::{
-    Ack, Answer, CharsetPolicy, Delivery, Duplicates, Format, Framing, Limits, Listener, Retry,
-    Session, StatusTable, Verdict, raw,
+    Ack, Answer, BundleType, CharsetPolicy, Delivery, Duplicates, Format, Framing, Limits,
+    Listener, Retry, Session, StatusTable, Verdict, raw,
 };
 
 /// What Linux takes for `TCP_KEEPIDLE`, which counts whole seconds.
@@ -200,6 +200,7 @@ fn delivery(keys: &Keys, raw: raw::Deliver, problems: &mut Problems) -> Delivery
         ("deliver.retry.max", raw.retry.max),
         problems,
     );
+    let bundle = (raw.format == Format::Fhir).then_some(raw.fhir.bundle);
     let url = raw.url.0;
     let auth = deliver::auth(keys, &url, raw.auth, problems);
     let tls = deliver::tls(keys, raw.tls, &url, auth.as_ref(), problems);
@@ -216,7 +217,7 @@ fn delivery(keys: &Keys, raw: raw::Deliver, problems: &mut Problems) -> Delivery
             initial,
             max: positive(&keys.of("deliver.retry.max"), raw.retry.max, problems),
         },
-        status: status(keys, raw.format, &raw.status, problems),
+        status: status(keys, bundle, &raw.status, problems),
         traceparent: raw.traceparent,
         fhir: deliver::fhir(keys, raw.format, raw.fhir, problems),
         auth,
@@ -224,16 +225,18 @@ fn delivery(keys: &Keys, raw: raw::Deliver, problems: &mut Problems) -> Delivery
     }
 }
 
+/// The status table. Of a bundle that a FHIR server answers, no other status than a 2xx can say that it is stored.
 fn status(
     keys: &Keys,
-    format: Format,
+    bundle: Option<BundleType>,
     rows: &BTreeMap<String, raw::StatusRow>,
     problems: &mut Problems,
 ) -> StatusTable {
-    let mut table = match format {
-        Format::Fhir => StatusTable::fhir(),
-        Format::CloudEvents | Format::CloudEventsBinary | Format::Raw => StatusTable::default(),
+    let mut table = match bundle {
+        Some(_) => StatusTable::fhir(),
+        None => StatusTable::default(),
     };
+    let is_answered = bundle.is_some_and(|kind| kind != BundleType::Collection);
     for (key, row) in rows {
         let path = keys.of(&path_text(&[
             Step::Key("deliver".into()),
@@ -247,6 +250,10 @@ fn status(
             );
             continue;
         };
+        if verdict == Verdict::Accept && is_answered && !key.starts_with('2') {
+            let message = "accept: only a 2xx can say that a bundle is stored; expected error, reject or unavailable";
+            problems.add(&format!("{path}.answer"), message);
+        }
         let condition = row
             .condition
             .unwrap_or(if verdict == Verdict::Accept { 0 } else { 207 });

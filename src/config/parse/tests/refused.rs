@@ -276,6 +276,14 @@ fn rules_of_fhir_and_of_credentials() {
             "listeners[0].deliver.parsed: format fhir has no envelope to include or leave it out of; remove it",
         ),
         (
+            "format: fhir, status: {'409': {answer: accept}}",
+            "listeners[0].deliver.status.409.answer: accept: only a 2xx can say that a bundle is stored; expected error, reject or unavailable",
+        ),
+        (
+            "format: fhir, fhir: {bundle: message}, status: {4xx: {answer: accept}}",
+            "listeners[0].deliver.status.4xx.answer: accept: only a 2xx can say that a bundle is stored; expected error, reject or unavailable",
+        ),
+        (
             "auth: {bearer_file: /t, oauth2: {scope: s}}",
             "listeners[0].deliver.auth: a token comes from bearer_file or from oauth2; remove one",
         ),

@@ -52,6 +52,7 @@ fn unused(why: Option<Refused>) -> Unused {
         Some(Refused::Period) => Unused::Period,
         Some(Refused::Taken) => Unused::Taken,
         Some(Refused::Incomplete) => Unused::Incomplete,
+        Some(Refused::Unchanged) => Unused::Unchanged,
     }
 }
 

@@ -176,14 +176,6 @@ pub(super) fn has_requests(kind: BundleType) -> bool {
     matches!(kind, BundleType::Transaction | BundleType::Batch)
 }
 
-/// Of what is only to be changed nothing else is written.
-pub(super) fn reduce(resource: &mut Resource<'_>) {
-    if !resource.patch.is_empty() {
-        let (patch, content) = (resource.patch, &mut resource.content);
-        content.retain(|name, _| patch.iter().any(|patched| patched.element == name));
-    }
-}
-
 fn name(kind: BundleType) -> &'static str {
     match kind {
         BundleType::Transaction => "transaction",

@@ -115,19 +115,55 @@ impl<'t> Engine<'t> {
 
     /// Takes a resource out, with all that it took; what others that stay took inside of it is theirs.
     fn take_out(&mut self, number: usize, inner: &[Inner], why: Refused) {
-        let resource = &mut self.resources[number];
-        resource.live = false;
-        for (mut from, to) in std::mem::take(&mut resource.took) {
+        self.resources[number].live = false;
+        for (from, to) in self.own(number, inner) {
+            self.give_back_all(from, to, why);
+        }
+        self.resources[number].took.clear();
+    }
+
+    /// What a resource took, without what others that stay took inside of it.
+    fn own(&self, number: usize, inner: &[Inner]) -> Vec<(usize, usize)> {
+        let mut own = Vec::new();
+        for (from, to) in &self.resources[number].took {
+            let (mut from, to) = (*from, *to);
             let first = inner.partition_point(|one| one.from < from);
             let inside = inner[first..].iter().take_while(|one| one.from < to);
-            for own in inside {
+            for other in inside {
                 work::done(1);
-                if own.from >= from && self.resources[own.number].live {
-                    self.give_back_all(from, own.from, why);
-                    from = own.to;
+                if other.from >= from && self.resources[other.number].live {
+                    own.push((from, other.from));
+                    from = other.to;
                 }
             }
-            self.give_back_all(from, to, why);
+            own.push((from, to));
+        }
+        own
+    }
+
+    /// Of what is only to be changed nothing else is written, and what it took beside that is in no resource.
+    pub(super) fn reduce(&mut self) {
+        if self.resources.iter().all(|one| one.patch.is_empty()) {
+            return;
+        }
+        let inner = self.inner();
+        for number in 0..self.resources.len() {
+            let (patch, content) = {
+                let resource = &mut self.resources[number];
+                (resource.patch, &mut resource.content)
+            };
+            if patch.is_empty() {
+                continue;
+            }
+            content.retain(|name, _| patch.iter().any(|patched| patched.element == name));
+            let kept = taken::values(content.values());
+            for (from, to) in self.own(number, &inner) {
+                for taken in self.used.get_mut(from..to).unwrap_or_default() {
+                    if taken.became_something() && !taken.is_of(&kept) {
+                        self.refused.push((taken.give_back(), Refused::Unchanged));
+                    }
+                }
+            }
         }
     }
 

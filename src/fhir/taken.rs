@@ -42,6 +42,11 @@ impl Taken {
         self.stays() && self.what.is_some_and(|what| values.contains(&what))
     }
 
+    /// Whether there is something to be found of it, and it has not been given back.
+    pub(super) fn became_something(&self) -> bool {
+        self.stays() && self.what.is_some()
+    }
+
     /// Gives it back; where it was.
     pub(super) fn give_back(&mut self) -> u32 {
         self.span.end = 0;
@@ -91,7 +96,7 @@ pub(super) fn give_back_what_is_nowhere<'c, 't: 'c>(
     let mut there = values(resources.flat_map(Object::values));
     there.extend(asked.map(hash_of_text));
     used.iter_mut()
-        .filter(|taken| taken.stays() && taken.what.is_some() && !taken.is_of(&there))
+        .filter(|taken| taken.became_something() && !taken.is_of(&there))
         .map(|taken| (taken.give_back(), Refused::Taken))
         .collect()
 }

@@ -110,6 +110,8 @@ labels! {
         Taken = "taken",
         /// A part that FHIR needs beside it is missing.
         Incomplete = "incomplete",
+        /// Of what is there the message changes the status, and nothing else.
+        Unchanged = "unchanged",
     }
 }
 

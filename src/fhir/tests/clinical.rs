@@ -396,3 +396,26 @@ fn a_discharge_that_is_to_come_or_was_cancelled_is_none() {
     );
     assert!(left["hospitalization"].get("destination").is_some());
 }
+
+/// The number's authority is the patient's too, which stays, and says nothing of the visit.
+#[test]
+fn the_ledger_of_a_cancellation_says_that_it_changes_the_status_only() {
+    let visit = segment("PV1", &[(2, "I"), (3, "W^1"), (10, "MED"), VISIT]);
+    let appointment = "SCH|A1^PLAC|||||CHK^Checkup^L\n".to_owned();
+    for (event, segments, places) in [
+        (
+            "ADT^A11",
+            visit,
+            vec!["PV1-2", "PV1-10", "PV1-19.1", "PV1-19.4"],
+        ),
+        ("SIU^S15", appointment, vec!["SCH-1.1", "SCH-6.1"]),
+    ] {
+        let lost = ledger(&text(event, &segments));
+        for place in places {
+            let found = lost.iter().find(|lost| lost.0 == place);
+            let why = found.map(|lost| lost.1);
+            let unchanged = Some(Some(super::super::Refused::Unchanged));
+            assert_eq!(why, unchanged, "{event} {place}: {lost:?}");
+        }
+    }
+}

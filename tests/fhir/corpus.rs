@@ -82,6 +82,44 @@ fn every_bundle_of_a_made_up_message_is_valid() {
     }
 }
 
+/// What random messages hardly say: a state alone, one that is not known, and what is taken out or back.
+#[test]
+fn every_bundle_of_a_state_that_changes_is_valid() {
+    if !parts::installed() {
+        return;
+    }
+    let obr =
+        "OBR|1|P1^HIS|F1^LAB|GLU^Glucose^L|||202601010800|||||||||||||||202601010900||LAB|F\r";
+    let rxa = "RXA|0|1|20260101||08^HepB^CVX|1";
+    let obx = |value: &str, state: &str| {
+        format!("OBX|1|NM|GLU^Glucose^L||{value}|mmol/L^^UCUM|||||{state}\r")
+    };
+    let messages = [
+        ("ORU^R01", format!("{obr}{}", obx("", "U"))),
+        ("ORU^R01", format!("{obr}{}", obx("5.4", "U"))),
+        ("VXU^V04", format!("ORC|RE||V1^R\r{rxa}||||||||||||00^Parental^NIP002\r")),
+        ("VXU^V04", format!("ORC|DE||V1^R\r{rxa}\r")),
+        ("VXU^V04", "ORC|RE||V1^R\r".to_owned()),
+        ("OML^O21", "ORC|HD|P1^HIS\r".to_owned()),
+        ("RDE^O11", "ORC|SC|P1^HIS|||DC\r".to_owned()),
+        ("ORM^O01", "ORC|SC|P1^HIS|||A\r".to_owned()),
+        ("MDM^T06", "TXA|1|CN^Consult^L|||||||||||D2^D|D1^D||||||AV\r".to_owned()),
+        ("MDM^T11", "TXA|1|CN^Consult^L||||||||||D2^D|||||||AV\r".to_owned()),
+        ("PPR^PC1", "PRB|AD|20260101|E11^Diabetes^I10|1^H||||||||||LOCAL\r".to_owned()),
+        ("PPR^PC1", "PRB|AD|20260101|E11^Diabetes^I10|1^H||||||||||Resolved\r".to_owned()),
+        ("ADT^A60", "IAM|1|DA|ASP^Aspirin^L|||A|||IN\r".to_owned()),
+        ("ADT^A16", "PV1|1|I|W^1||||||||||||||||77^^^H^VN||||||||||||||||||||||||||202601020800\r".to_owned()),
+        ("SIU^S14", "SCH|A1^P|||||||||||||||||||||||||Booked\rRGS|1\rAIP|1|D|8^GONE^D\rAIP|2|A|9^DOE^D|||||||||Cancelled\r".to_owned()),
+    ];
+    let named = messages.map(|(event, segments)| {
+        let header =
+            format!("MSH|^~\\&|LAB|GENERAL|BR|CL|20260101120000+0100||{event}|R1|P|2.5.1\r");
+        let message = format!("{header}PID|1||4711^^^GENERAL^MR||DOE^JOHN\r{segments}");
+        (message.replace('\r', "/"), message.into_bytes())
+    });
+    all_valid(&named, named.len());
+}
+
 #[test]
 fn every_bundle_of_the_public_messages_is_valid() {
     if let (true, Some(messages)) = (parts::installed(), public()) {

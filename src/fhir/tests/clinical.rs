@@ -1,5 +1,6 @@
 //! What a message says of somebody's treatment is never turned into its opposite.
 
+use super::identity::with;
 use super::{Bundle, Value, ledger, refused_with, segment};
 use crate::fhir::NotCovered;
 
@@ -74,6 +75,15 @@ fn a_vaccination_whose_state_nobody_knows_is_refused() {
     let deleted = vaccination("RE||V1^R", &[(20, "RF"), (21, "D")]);
     let bundle = of("VXU^V04", &deleted);
     assert_eq!(bundle.one("Immunization")["status"], "entered-in-error");
+}
+
+/// A site says what its own code means.
+#[test]
+fn a_code_of_a_site_is_known_where_its_vocabulary_has_it() {
+    let own = "CompletionStatus: {extends: true, codes: {RF: not-done}}";
+    let message = text("VXU^V04", &vaccination("RE||V1^R", &[(20, "RF")]));
+    let bundle = with(&[("vocabularies/site.yaml", own)], &message).unwrap();
+    assert_eq!(bundle.one("Immunization")["status"], "not-done");
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn bundle(sender: &str, event: &str, segments: &str) -> Bundle {
     Bundle::of(&message(sender, event, segments))
 }
 
-fn with(maps: &[(&str, &str)], message: &str) -> Result<Bundle, NotCovered> {
+pub(super) fn with(maps: &[(&str, &str)], message: &str) -> Result<Bundle, NotCovered> {
     let mut files = crate::fhir::embedded::FILES.to_vec();
     files.extend(maps);
     let mapper = Mapper::new(&files).unwrap_or_else(|errors| {

@@ -58,6 +58,16 @@ fn rows() {
             json!({"a": "y"}),
         ),
         (
+            "    - {to: a, from: ZZ1-1, when: ZZ1-1 known Colour}\n    - {to: b, from: ZZ1-2, when: ZZ1-2 not known Colour}",
+            "R|R",
+            json!({"a": "R"}),
+        ),
+        (
+            "    - {to: a, from: ZZ1-1, when: ZZ1-1 known Colour}\n    - {to: b, from: ZZ1-2, when: ZZ1-2 not known Colour}",
+            "X|X",
+            json!({"b": "X"}),
+        ),
+        (
             "    - {to: a, text: \"{ZZ1-1}/{ZZ1-2}\"}",
             "x|y",
             json!({"a": "x/y"}),

@@ -266,7 +266,7 @@ impl Mapper {
         let (entries, dropped) = identified.map_err(NotCovered::Same)?;
         engine.drop_values(dropped);
         if bundle::has_requests(options.kind) {
-            engine.reduce();
+            engine.reduce(&entries);
         }
         if options.ledger || options.count {
             let live = engine.resources.iter().filter(|resource| resource.live);

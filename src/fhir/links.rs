@@ -1,5 +1,6 @@
 //! What is done when all maps have added to the resources: those that lack something go, the others refer to each other.
 
+use super::bundle::{Entry, asked_for};
 use super::engine::{Engine, Resource, reference};
 use super::groups::{Beside, Groups};
 use super::lists::Lists;
@@ -141,8 +142,8 @@ impl<'t> Engine<'t> {
         own
     }
 
-    /// Of what is only to be changed nothing else is written, and what it took beside that is in no resource.
-    pub(super) fn reduce(&mut self) {
+    /// Of what is only to be changed nothing else is written, and what it took beside that, and is not asked for by, is in no resource.
+    pub(super) fn reduce(&mut self, entries: &[Entry]) {
         if self.resources.iter().all(|one| one.patch.is_empty()) {
             return;
         }
@@ -156,7 +157,8 @@ impl<'t> Engine<'t> {
                 continue;
             }
             content.retain(|name, _| patch.iter().any(|patched| patched.element == name));
-            let kept = taken::values(content.values());
+            let mut kept = taken::values(content.values());
+            kept.extend(asked_for(&entries[number]).map(taken::hash_of_text));
             for (from, to) in self.own(number, &inner) {
                 for taken in self.used.get_mut(from..to).unwrap_or_default() {
                     if taken.became_something() && !taken.is_of(&kept) {

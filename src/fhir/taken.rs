@@ -74,7 +74,8 @@ pub(super) fn values<'c, 't: 'c>(all: impl Iterator<Item = &'c Node<'t>>) -> Val
     found
 }
 
-fn hash_of_text(text: &str) -> u128 {
+/// The same of a text.
+pub(super) fn hash_of_text(text: &str) -> u128 {
     XxHash3_128::oneshot(text.as_bytes())
 }
 

@@ -76,7 +76,7 @@ pub enum Refused {
     Taken,
     /// A part that FHIR needs beside it is missing.
     Incomplete,
-    /// Of what is there the message changes the status, and nothing else.
+    /// Of what is there the message changes other elements (a status), and nothing else.
     Unchanged,
 }
 
@@ -95,7 +95,7 @@ impl Refused {
             Self::Period => "not surely after the start of the period that it ends",
             Self::Taken => "FHIR has room for one value, and another was there first",
             Self::Incomplete => "without a part that FHIR needs beside it",
-            Self::Unchanged => "of what is there the message changes the status only",
+            Self::Unchanged => "not of what the message changes of something that is there",
         }
     }
 }

@@ -110,7 +110,7 @@ labels! {
         Taken = "taken",
         /// A part that FHIR needs beside it is missing.
         Incomplete = "incomplete",
-        /// Of what is there the message changes the status, and nothing else.
+        /// Of what is there the message changes other elements (a status), and nothing else.
         Unchanged = "unchanged",
     }
 }

@@ -409,7 +409,7 @@ fn a_discharge_that_is_to_come_or_was_cancelled_is_none() {
 
 /// The number's authority is the patient's too, which stays, and says nothing of the visit.
 #[test]
-fn the_ledger_of_a_cancellation_says_that_it_changes_the_status_only() {
+fn the_ledger_of_a_cancellation_says_what_it_does_not_change() {
     let visit = segment("PV1", &[(2, "I"), (3, "W^1"), (10, "MED"), VISIT]);
     let appointment = "SCH|A1^PLAC|||||CHK^Checkup^L\n".to_owned();
     for (event, segments, places) in [

@@ -16,6 +16,7 @@ pub mod compile;
 mod condition;
 mod convert;
 pub mod date;
+mod elements;
 pub mod embedded;
 mod engine;
 mod facility;

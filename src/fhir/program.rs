@@ -52,6 +52,8 @@ pub struct Origin {
 pub struct Block {
     /// Its name, `PID[Patient]`.
     pub name: String,
+    /// Where it begins.
+    pub origin: Origin,
     /// The resource's type.
     pub resource: Option<String>,
     /// How it is written.

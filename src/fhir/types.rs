@@ -4,7 +4,7 @@
 pub(super) const V2_TABLE: &str = "http://terminology.hl7.org/CodeSystem/v2-";
 
 /// The resources that maps may make: those that v2 has anything for.
-const RESOURCES: &[&str] = &[
+pub(super) const RESOURCES: &[&str] = &[
     "Account",
     "AllergyIntolerance",
     "Appointment",

@@ -8,6 +8,7 @@
 mod bridge;
 mod cases;
 mod corpus;
+mod elements;
 mod feed;
 mod identity;
 mod judged;

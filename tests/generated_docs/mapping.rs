@@ -109,7 +109,10 @@ fn a_mapping_that_the_bridge_refuses_does_not_fit() {
     let extension = |text: &str| ("segments", text.to_owned());
     let vocabulary = |text: &str| ("vocabularies", format!("Site:\n{text}"));
     for ((folder, text), accepted) in [
-        (map("  rows: [{to: gender, from: ZPI-2, as: code}]\n"), true),
+        (
+            map("  rows: [{to: language, from: ZPI-2, as: code}]\n"),
+            true,
+        ),
         (map("  rows: []\n"), true),
         (map(""), false),
         (map("  rows: {to: gender, from: ZPI-2}\n"), false),
@@ -144,7 +147,7 @@ fn a_mapping_that_the_bridge_refuses_does_not_fit() {
         ),
         (
             extension(
-                "PID[Patient]:\n  extends: true\n  rows: [{to: gender, from: PID-8, as: code}]\n",
+                "PID[Patient]:\n  extends: true\n  rows: [{to: language, from: PID-8, as: code}]\n",
             ),
             true,
         ),

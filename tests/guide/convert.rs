@@ -32,7 +32,7 @@ fn mapper() -> &'static Mapper {
             .iter()
             .map(|(name, text)| (name.as_str(), text.as_str()))
             .collect();
-        Mapper::new(&files).expect("the maps")
+        Mapper::of_any_elements(&files).expect("the maps")
     })
 }
 

@@ -1,10 +1,11 @@
 //! Message maps: groups, the maps that read their segments, and links.
 
-use super::{Compiler, Here};
+use super::{Compiler, Here, fits, origin};
 use crate::fhir::place::Place;
 use crate::fhir::program::{self, Asked, Makers, Table};
 use crate::fhir::raw;
 use serde_saphyr::Spanned;
+use std::collections::BTreeMap;
 
 impl Compiler {
     pub(super) fn message(&mut self, name: &str, file: usize, message: &Spanned<raw::Message>) {
@@ -14,6 +15,7 @@ impl Compiler {
             value: None,
         };
         let mut names = Table::default();
+        self.labels.push(BTreeMap::new());
         let root = self.group(here, &message.value.body, &[], &mut names);
         let mut links = Vec::new();
         for link in &message.value.links {
@@ -30,6 +32,13 @@ impl Compiler {
                 }
             }
             if let Some(to) = self.target(here, Some(&link.to)) {
+                let maker = names.get(&link.of).and_then(|makers| makers.blocks.first());
+                let kind = maker.and_then(|maker| self.program.blocks[*maker].resource.as_ref());
+                if let (Some(kind), true) = (kind, self.fits)
+                    && let Err(what) = fits::link(kind, &to)
+                {
+                    self.error(here.file, here.at, format!("`to`: {what}"));
+                }
                 links.push(program::Link {
                     of: link.of.clone(),
                     to,
@@ -202,6 +211,10 @@ impl Compiler {
             };
             let used = &used.value;
             let when = self.condition(here, used.when.as_deref());
+            if let Some(labels) = self.labels.last_mut() {
+                let at = origin(here.file, here.at);
+                labels.entry(used.into.clone()).or_insert(at);
+            }
             let makers = names.entry(used.into.clone()).or_default();
             let block = self.blocks.get(&used.map).copied();
             makers.shared |= !member.repeats;

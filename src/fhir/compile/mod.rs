@@ -2,6 +2,8 @@
 
 mod elements;
 mod extend;
+mod fits;
+mod kinds;
 mod messages;
 mod nesting;
 mod value;
@@ -50,6 +52,20 @@ type Named<T> = BTreeMap<String, (usize, Spanned<T>)>;
 /// # Errors
 /// Everything that is wrong, file by file.
 pub fn compile(files: &[(&str, &str)]) -> Result<Program, Vec<MapError>> {
+    let mut compiler = read(files, true);
+    // What is made of maps that are wrong in themselves is of no matter.
+    if compiler.errors.is_empty() {
+        compiler.fits();
+    }
+    compiler.done()
+}
+
+/// The same of maps whose elements need not be FHIR's: for tests of the language itself.
+pub(super) fn compile_any(files: &[(&str, &str)]) -> Result<Program, Vec<MapError>> {
+    read(files, false).done()
+}
+
+fn read(files: &[(&str, &str)], fits: bool) -> Compiler {
     let mut compiler = Compiler {
         program: Program {
             files: files.iter().map(|(name, _)| (*name).to_owned()).collect(),
@@ -58,8 +74,11 @@ pub fn compile(files: &[(&str, &str)]) -> Result<Program, Vec<MapError>> {
         errors: Vec::new(),
         blocks: HashMap::new(),
         vocabularies: HashMap::new(),
+        targets: Vec::new(),
+        fits,
         begun: HashMap::new(),
         messages: Vec::new(),
+        labels: Vec::new(),
     };
     let mut messages: Named<raw::Message> = BTreeMap::new();
     let mut maps: Named<raw::Map> = BTreeMap::new();
@@ -87,10 +106,7 @@ pub fn compile(files: &[(&str, &str)]) -> Result<Program, Vec<MapError>> {
     for (name, (file, message)) in &messages {
         compiler.message(name, *file, message);
     }
-    match compiler.errors.is_empty() {
-        true => Ok(compiler.program),
-        false => Err(compiler.errors),
-    }
+    compiler
 }
 
 /// A file's folder, which says what is in it.
@@ -108,10 +124,23 @@ struct Compiler {
     errors: Vec<MapError>,
     blocks: HashMap<String, usize>,
     vocabularies: HashMap<String, usize>,
+    /// What the codes of each vocabulary become, and where that stands.
+    targets: Vec<Vec<(Origin, String, String)>>,
+    /// Whether elements must be FHIR's.
+    fits: bool,
     /// Where the last definition of each kind and name begins.
     begun: HashMap<(&'static str, String), (usize, Location)>,
     /// The file of each message.
     messages: Vec<usize>,
+    /// Of each message the names of its resources, and where each is first made.
+    labels: Vec<BTreeMap<String, Origin>>,
+}
+
+fn origin(file: usize, at: Location) -> Origin {
+    Origin {
+        file: file as u16,
+        line: at.line() as u32,
+    }
 }
 
 /// Where a row stands, and what its places mean.
@@ -124,6 +153,13 @@ struct Here<'h> {
 }
 
 impl Compiler {
+    fn done(self) -> Result<Program, Vec<MapError>> {
+        match self.errors.is_empty() {
+            true => Ok(self.program),
+            false => Err(self.errors),
+        }
+    }
+
     fn error(&mut self, file: usize, at: Location, what: String) {
         let file = self.program.files.get(file).cloned().unwrap_or_default();
         let line = at.line();
@@ -234,6 +270,7 @@ impl Compiler {
         let defaults = self.body(here, &map.defaults, &[], at_the_end);
         program::Block {
             name: name.to_owned(),
+            origin: origin(here.file, here.at),
             resource: map.resource.as_ref().map(|resource| resource.value.clone()),
             request: map.request.unwrap_or_default(),
             key,
@@ -318,10 +355,7 @@ impl Compiler {
             self.error(here.file, here.at, what);
         }
         Some(program::Row {
-            origin: Origin {
-                file: here.file as u16,
-                line: here.at.line() as u32,
-            },
+            origin: origin(here.file, here.at),
             absent: row.absent.clone().map(|reason| Absent {
                 reason,
                 to: match conversion {

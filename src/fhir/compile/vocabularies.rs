@@ -1,6 +1,6 @@
 //! Vocabularies: what their codes become, and what can be wrong with that.
 
-use super::{Compiler, Named};
+use super::{Compiler, Named, origin};
 use crate::fhir::primitive::{is_code, is_oid, is_uri};
 use crate::fhir::program::{self, Coded, Table};
 use crate::fhir::raw;
@@ -22,15 +22,19 @@ impl Compiler {
                 self.error(file, at, format!("`system`: {what}"));
             }
             let mut codes: Table<Coded> = Table::default();
+            let mut all = Vec::new();
             for (from, code) in vocabulary.codes {
                 let file = vocabulary.files.get(&from).copied().unwrap_or(file);
                 let coded = coded(code.value, vocabulary.system.as_ref());
                 self.code(file, code.referenced, &name, &from, &coded);
+                let at = origin(file, code.referenced);
+                all.push((at, from.clone(), coded.code.clone()));
                 codes.insert(from, coded);
             }
             for code in vocabulary.list {
                 let same = coded(raw::Code::Short(code.clone()), vocabulary.system.as_ref());
                 self.code(file, at, &name, &code, &same);
+                all.push((origin(file, at), code.clone(), code.clone()));
                 codes.insert(code, same);
             }
             // Some senders write what the code would become. Of several the choice must not depend on the table's order.
@@ -50,6 +54,7 @@ impl Compiler {
                 self.program.tables.insert(table.to_owned(), number);
             }
             self.vocabularies.insert(name.clone(), number);
+            self.targets.push(all);
             let vocabulary = program::Vocabulary { name, codes };
             self.program.vocabularies.push(vocabulary);
         }

@@ -1,6 +1,6 @@
 //! The mapping language: what it says, and how it complains.
 
-use crate::fhir::compile::compile;
+use crate::fhir::compile::compile_any as compile;
 use crate::fhir::{Mapper, Options};
 use crate::hl7::{Payload, peek};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ fn made(rows: &str, zz1: &str) -> Value {
         ("datatypes/ZA.yaml", types),
         ("vocabularies/v.yaml", vocabulary),
     ];
-    let mapper = Mapper::new(&files).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let mapper = Mapper::of_any_elements(&files).unwrap_or_else(|errors| panic!("{errors:?}"));
     let message = format!("MSH|^~\\&|A|B|||20260101||XXX^X01|1|P|2.5\rZZ1|{zz1}\r");
     let Payload::V2(header) = peek(message.as_bytes()) else {
         panic!("no header")
@@ -239,7 +239,7 @@ fn what_is_wrong_is_named_by_file_and_line() {
 fn a_later_map_replaces_one_of_its_name() {
     let first = "ZZ1[Basic]: {resource: Basic, rows: [{to: a, from: ZZ1-1}]}";
     let second = "ZZ1[Basic]: {resource: Basic, rows: [{to: b, from: ZZ1-1}]}";
-    let mapper = Mapper::new(&[
+    let mapper = Mapper::of_any_elements(&[
         ("messages/X.yaml", MESSAGE),
         ("segments/ZZ1.yaml", first),
         ("/site/segments/ZZ1.yaml", second),
@@ -269,7 +269,7 @@ fn what_would_use_up_the_stack_is_refused() {
             ("messages/X.yaml", MESSAGE),
             ("segments/ZZ1.yaml", map.as_str()),
         ];
-        let errors = Mapper::new(&files).expect_err("it is too deep");
+        let errors = Mapper::of_any_elements(&files).expect_err("it is too deep");
         let text = errors.iter().map(ToString::to_string).collect::<String>();
         assert!(
             text.contains("segments/ZZ1.yaml:1") && text.contains("32 levels"),
@@ -303,7 +303,7 @@ fn what_would_use_up_the_stack_is_refused() {
             "datatypes/ZA.yaml:2: `Z1[Pair]` has more than 16 levels of maps",
         ),
     ] {
-        let errors = Mapper::new(&[
+        let errors = Mapper::of_any_elements(&[
             ("messages/X.yaml", MESSAGE),
             ("segments/ZZ1.yaml", map),
             ("datatypes/ZA.yaml", maps),
@@ -324,7 +324,7 @@ fn a_map_may_make_a_single_value() {
             ("segments/ZZ1.yaml", map.as_str()),
             ("datatypes/ZA.yaml", types),
         ];
-        let mapper = Mapper::new(&files).map_err(|errors| {
+        let mapper = Mapper::of_any_elements(&files).map_err(|errors| {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
             errors.join("\n")
         })?;
@@ -421,7 +421,7 @@ fn what_extends_comes_first_and_leaves_the_rest() {
             "Colour: {extends: true, codes: {R: rouge, X: other}}",
         ),
     ];
-    let mapper = Mapper::new(&files).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let mapper = Mapper::of_any_elements(&files).unwrap_or_else(|errors| panic!("{errors:?}"));
     let message = "MSH|^~\\&|A|B|||20260101||XXX^X01|1|P|2.5\rZZ1|R|G|X\rZZ2|z\r";
     let Payload::V2(header) = peek(message.as_bytes()) else {
         panic!("no header")

@@ -184,3 +184,189 @@ fn what_a_target_is_looked_up_as_does_not_depend_on_the_order_of_the_table() {
         assert_eq!(found.system.as_deref(), None);
     }
 }
+
+/// Each would be refused by a server, or stored as what it is not, message after message.
+#[test]
+fn what_is_no_element_of_r4_is_an_error() {
+    for (row, expected) in [
+        (
+            "{to: gendr, from: ZPI-2}",
+            "R4's Patient has no element `gendr`",
+        ),
+        (
+            "{to: id, from: ZPI-2, as: id}",
+            "`id` of a resource is the bridge's own",
+        ),
+        (
+            "{to: resourceType, value: Person}",
+            "`resourceType` of a resource is the bridge's own",
+        ),
+        (
+            "{to: deceased, value: true}",
+            "R4's Patient has no element `deceased`; with its type it is deceasedBoolean, deceasedDateTime …",
+        ),
+        (
+            "{to: \"gender[]\", value: other}",
+            "`gender` is no list: write `gender` and not `gender[]`",
+        ),
+        (
+            "{to: name, from: ZPI-2, as: \"XPN[HumanName]\"}",
+            "`name` is a list: write `name[]`",
+        ),
+        (
+            "{to: address.city, from: ZPI-2}",
+            "`address` is a list: write its items as a row `to: address[]` with `rows`",
+        ),
+        (
+            "{to: birthDate.year, from: ZPI-2}",
+            "`birthDate.year`: a date has no elements",
+        ),
+        (
+            "{to: deceasedBoolean, from: ZPI-2}",
+            "`deceasedBoolean` is a boolean: write `as: boolean`",
+        ),
+        (
+            "{to: birthDate, from: ZPI-2, as: dateTime}",
+            "`birthDate` is a date: write `as: date`",
+        ),
+        (
+            "{to: maritalStatus, from: ZPI-2}",
+            "`maritalStatus` is a CodeableConcept: a data type map makes one",
+        ),
+        (
+            "{to: birthDate, from: ZPI-2, as: \"XPN[HumanName]\"}",
+            "`birthDate` is a date, and `XPN[HumanName]` makes an object",
+        ),
+        (
+            "{to: managingOrganization, from: ZPI-2, as: \"XPN[HumanName]\"}",
+            "R4's Reference has no element",
+        ),
+        (
+            "{to: maritalStatus, from: ZPI-2, as: \"XON[Organization]\"}",
+            "`maritalStatus` is a CodeableConcept, and no reference",
+        ),
+        (
+            "{to: gender, from: ZPI-2, as: code}",
+            "`gender` can only be female, male, other, unknown: it needs a `vocabulary`",
+        ),
+        (
+            "{to: gender, value: femle}",
+            "`femle` is none of the codes that `gender` can be: female, male, other, unknown",
+        ),
+        (
+            "{to: gender, from: ZPI-2, as: code, vocabulary: MaritalStatus}",
+            "is none of the codes that `gender` can be",
+        ),
+        (
+            "{to: active, value: \"true\"}",
+            "`value`: `active` is a boolean",
+        ),
+        (
+            "{to: \"name[]\", value: {familie: X}}",
+            "R4's HumanName has no element `familie`",
+        ),
+        (
+            "{to: \"name[]\", value: {given: X}}",
+            "`value`: `given` is a list",
+        ),
+        (
+            "{to: \"telecom[]\", rows: [{to: sytem, value: phone}]}",
+            "R4's ContactPoint has no element `sytem`",
+        ),
+        (
+            "{to: active, value: true, unless: [deceasd*]}",
+            "R4's Patient has no element `deceasd…`",
+        ),
+        (
+            "{to: active, value: true, needs: [name.famly]}",
+            "R4's HumanName has no element `famly`",
+        ),
+        (
+            "{to: managingOrganization, reference: organisation}",
+            "no map of any message makes a resource called `organisation`",
+        ),
+    ] {
+        let said = segment(row);
+        let first = said.lines().next().unwrap_or_default();
+        assert!(first.contains(expected), "{row}: {said}");
+    }
+    for row in [
+        "{to: language, from: ZPI-2, as: code}",
+        "{to: deceasedBoolean, value: true}",
+        "{to: \"meta.tag[]\", value: {system: \"https://general.example.org/origin\", code: x}}",
+        "{to: \"_birthDate.extension\", value: [{url: \"https://x.example.org\", valueString: x}]}",
+        "{to: gender, from: ZPI-2, as: code, when: \"ZPI-2 in (male, female)\"}",
+        "{to: managingOrganization, from: ZPI-2, as: \"XON[Organization]\"}",
+        "{to: \"contact[]\", rows: [{to: gender, value: other}], require: [name|gender]}",
+    ] {
+        assert_eq!(segment(row), "", "{row}");
+    }
+}
+
+#[test]
+fn what_is_patched_is_an_element_of_that_type() {
+    for (patch, expected) in [
+        ("{gendr: code}", "R4's Patient has no element `gendr`"),
+        ("{gender: string}", "`gender` is a code"),
+        (
+            "{link: {members: {othr: Reference}}}",
+            "R4's Patient.link has no element `othr`",
+        ),
+        ("{link: {members: {type: string}}}", "`type` is a code"),
+        ("{gender: {members: {x: code}}}", "`gender` is a code"),
+        ("{link: {members: {other: Reference, type: code}}}", ""),
+        ("{gender: code}", ""),
+    ] {
+        let map = format!("ZPI[Patient]:\n  resource: Patient\n  patch: {patch}\n  rows: []\n");
+        let said = said(&[("/site/segments/ZPI.yaml", &map)]);
+        let expected = match expected {
+            "" => String::new(),
+            what => format!("/site/segments/ZPI.yaml:2: `patch`: {what}"),
+        };
+        assert_eq!(said, expected, "{patch}");
+    }
+}
+
+/// The place that is told is where the code stands, and not the row of ours that looks it up.
+#[test]
+fn a_code_that_an_element_cannot_have_is_told_where_it_stands() {
+    let said = vocabulary("AdministrativeSex:\n  extends: true\n  codes:\n    \"W\": femle\n");
+    assert_eq!(
+        said,
+        "/site/vocabularies/v.yaml:4: `W`: `femle` is none of the codes that `gender` can be: female, male, other, unknown"
+    );
+}
+
+#[test]
+fn a_link_by_what_is_no_element_or_no_reference_is_an_error() {
+    for (to, expected) in [
+        ("subjct", "`to`: R4's Encounter has no element `subjct`"),
+        (
+            "\"subject[]\"",
+            "`to`: `subject` is no list: write `subject` and not `subject[]`",
+        ),
+        ("status", "`to`: `status` is a code"),
+    ] {
+        let message = format!(
+            "ADT_A01:\n  extends: true\n  body: []\n  links:\n    - {{of: encounter, to: {to}, target: patient}}\n"
+        );
+        let said = said(&[("/site/messages/m.yaml", &message)]);
+        let expected = format!("/site/messages/m.yaml:5: {expected}");
+        assert_eq!(said, expected, "{to}");
+    }
+}
+
+/// `pateint` would be a second Patient, without a number.
+#[test]
+fn a_misspelt_name_of_a_resource_is_an_error() {
+    let map = "ZPI[Patient]:\n  resource: Patient\n  rows: [{to: active, value: true}, {to: language, from: ZPI-2, as: code}]\n";
+    let message = "ADT_A01:\n  extends: true\n  body:\n    - after: PD1\n      segment: ZPI\n      maps:\n        - {map: \"ZPI[Patient]\", into: pateint}\n";
+    let said = said(&[
+        ("/site/segments/ZPI.yaml", map),
+        ("/site/messages/m.yaml", message),
+    ]);
+    assert!(
+        said.starts_with("/site/messages/m.yaml:7: `pateint` is another Patient than `patient`"),
+        "{said}"
+    );
+}

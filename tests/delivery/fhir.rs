@@ -729,11 +729,8 @@ fn maps_that_change_on_the_disk_are_in_force_within_seconds_if_nothing_is_wrong_
 
     let file = map(site.folder.path(), "PID-nonsense");
     site.reloads("failed", 1.0);
-    let logs = site.bridge.logs();
-    let line = logs
-        .iter()
-        .find(|line| line.message() == Some("the listener's settings were not reloaded"));
-    let error = line.unwrap().text_field("error").unwrap();
+    let line = (site.bridge).wait_for_log("the listener's settings were not reloaded");
+    let error = line.text_field("error").unwrap();
     assert!(
         error.starts_with(&format!("deliver.fhir.mappings: {}:", file.display())),
         "{error}"

@@ -3,6 +3,7 @@
 use crate::fhir::Mapper;
 use crate::fhir::compile::compile;
 use crate::fhir::embedded::FILES;
+use crate::fhir::primitive::is_id;
 
 /// What is said of these files beside the program's own.
 fn said(site: &[(&str, &str)]) -> String {
@@ -369,4 +370,20 @@ fn a_misspelt_name_of_a_resource_is_an_error() {
         said.starts_with("/site/messages/m.yaml:7: `pateint` is another Patient than `patient`"),
         "{said}"
     );
+}
+
+#[test]
+fn an_id_is_what_r4_says_it_is() {
+    let (longest, long) = ("x".repeat(64), "x".repeat(65));
+    for (text, fits) in [
+        ("A-1.b", true),
+        (longest.as_str(), true),
+        (long.as_str(), false),
+        ("a_b", false),
+        ("a b", false),
+        ("ä", false),
+        ("", false),
+    ] {
+        assert_eq!(is_id(text), fits, "{text}");
+    }
 }

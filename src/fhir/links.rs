@@ -148,7 +148,7 @@ impl<'t> Engine<'t> {
             return;
         }
         let inner = self.inner();
-        for number in 0..self.resources.len() {
+        for (number, entry) in entries.iter().enumerate() {
             let (patch, content) = {
                 let resource = &mut self.resources[number];
                 (resource.patch, &mut resource.content)
@@ -158,7 +158,7 @@ impl<'t> Engine<'t> {
             }
             content.retain(|name, _| patch.iter().any(|patched| patched.element == name));
             let mut kept = taken::values(content.values());
-            kept.extend(asked_for(&entries[number]).map(taken::hash_of_text));
+            kept.extend(asked_for(entry).map(taken::hash_of_text));
             for (from, to) in self.own(number, &inner) {
                 for taken in self.used.get_mut(from..to).unwrap_or_default() {
                     if taken.became_something() && !taken.is_of(&kept) {

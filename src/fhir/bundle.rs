@@ -18,7 +18,7 @@ use super::work;
 use crate::config::BundleType;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
@@ -53,6 +53,13 @@ pub(super) struct Entry {
     same_as: Option<usize>,
 }
 
+impl Entry {
+    /// The resource that has taken its elements.
+    pub(super) fn same_as(&self) -> Option<usize> {
+        self.same_as
+    }
+}
+
 /// Writes the bundle; it, and how many entries it has.
 pub(super) fn write(
     resources: &[Resource<'_>],
@@ -60,12 +67,18 @@ pub(super) fn write(
     about: &About<'_>,
     kind: BundleType,
 ) -> (Vec<u8>, usize) {
+    let address_of = |number: usize| {
+        let others = meant(resources, number).into_iter();
+        let others = others.map(|other| entries[other].same_as.unwrap_or(other));
+        let others = others.filter_map(|other| entries[other].identifier.as_deref());
+        patch::address(resource_type(&resources[number]), &entries[number], others)
+    };
     let mut address = |out: &mut Vec<u8>, number: usize| {
         let number = entries[number].same_as.unwrap_or(number);
         let (resource, entry) = (&resources[number], &entries[number]);
         // Not every server knows what a patch that is an entry of its own is about.
         match has_requests(kind) && !resource.patch.is_empty() {
-            true => out.extend(patch::address(resource_type(resource), entry).bytes()),
+            true => out.extend(address_of(number).bytes()),
             false => write_urn(out, entry),
         }
     };
@@ -89,15 +102,7 @@ pub(super) fn write(
         write_urn(&mut out, entry);
         out.push(b'"');
         if requests && !resource.patch.is_empty() {
-            let others: Vec<&str> = meant(resources, *at)
-                .into_iter()
-                .filter_map(|other| {
-                    entries[entries[other].same_as.unwrap_or(other)]
-                        .identifier
-                        .as_deref()
-                })
-                .collect();
-            patch::write(&mut out, resource, entry, &others, &mut address);
+            patch::write(&mut out, resource, &address_of(*at), &mut address);
             continue;
         }
         out.extend_from_slice(b",\"resource\":{\"resourceType\":");
@@ -286,11 +291,12 @@ pub(super) type Dropped<'t> = Vec<(usize, Node<'t>)>;
 /// Gives each resource its id, and puts those of one identity together. The second list has what could not be kept then.
 ///
 /// # Errors
-/// If two things that the message tells apart are one by their identifiers: their type. `distinct` are what no two groups have in common.
+/// If two things that the message tells apart are one by their identifiers: their type. `are_two` says which
+/// are two whatever their identifiers.
 pub(super) fn identify<'t>(
     resources: &mut [Resource<'t>],
     about: &About<'_>,
-    distinct: &[String],
+    are_two: &dyn Fn(&Resource<'_>, &Resource<'_>) -> bool,
     budget: &mut Budget,
 ) -> Result<(Vec<Entry>, Dropped<'t>), String> {
     let mut entries = name_all(resources, about, budget);
@@ -309,9 +315,7 @@ pub(super) fn identify<'t>(
         }
         let (one, other) = (&resources[first], &resources[at]);
         let updates = one.request == Request::Update || other.request == Request::Update;
-        let is_distinct = |label: &str| distinct.iter().any(|own| own == label);
-        let two = one.here.scope != other.here.scope && other.label.is_some_and(is_distinct);
-        if two || updates && one.label != other.label {
+        if are_two(one, other) || updates && one.label != other.label {
             return Err(resource_type(other).to_owned());
         }
         entries[at].same_as = Some(first);
@@ -320,7 +324,8 @@ pub(super) fn identify<'t>(
         }
         let content = std::mem::take(&mut resources[at].content);
         let lists = lists.entry(first).or_default();
-        let lost = object::join(&mut resources[first].content, lists, content);
+        let kind = resource_type(&resources[first]);
+        let lost = object::join(kind, &mut resources[first].content, lists, content);
         dropped.extend(lost.into_iter().map(|value| (at, value)));
     }
     Ok((entries, dropped))
@@ -329,24 +334,28 @@ pub(super) fn identify<'t>(
 /// The number by which a record is changed that is somebody else's now stays that record's: where both had it, nobody could be asked for
 /// by it any more. What is taken out, and whose it was.
 fn numbers_of_others<'t>(resources: &mut [Resource<'t>], entries: &[Entry]) -> Dropped<'t> {
-    let mut dropped = Vec::new();
-    for at in 0..resources.len() {
+    let mut kept: BTreeMap<usize, HashSet<(&str, &str)>> = BTreeMap::new();
+    for (at, entry) in entries.iter().enumerate() {
         let patched = resources[at].live && !resources[at].patch.is_empty();
-        let Some(number) = entries[at].identifier.as_ref().filter(|_| patched) else {
-            continue;
-        };
-        let own = number.split_once('|');
-        let is_it = |one: &Node<'_>| {
-            let one = one.as_object();
-            one.and_then(|one| Some((one.text("system")?, one.text("value")?))) == own
-        };
-        for other in meant(resources, at) {
-            let content = &mut resources[other].content;
-            if let Some(Node::List(all)) = content.get_mut("identifier") {
-                let gone = all.extract_if(.., |one| is_it(one));
-                dropped.extend(gone.map(|one| (other, one)));
+        let number = entry.identifier.as_ref().filter(|_| patched);
+        if let Some(number) = number.and_then(|number| number.split_once('|')) {
+            for other in meant(resources, at) {
+                kept.entry(other).or_default().insert(number);
             }
         }
+    }
+    let mut dropped = Vec::new();
+    for (other, numbers) in kept {
+        let Some(Node::List(all)) = resources[other].content.get_mut("identifier") else {
+            continue;
+        };
+        work::done(all.len());
+        let is_theirs = |one: &mut Node<'_>| {
+            let one = one.as_object();
+            let number = one.and_then(|one| Some((one.text("system")?, one.text("value")?)));
+            number.is_some_and(|number| numbers.contains(&number))
+        };
+        dropped.extend(all.extract_if(.., is_theirs).map(|one| (other, one)));
     }
     dropped
 }

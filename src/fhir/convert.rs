@@ -267,13 +267,24 @@ impl Mapper {
             sender: &sender,
             timestamp: timestamp.as_deref(),
         };
+        // The groups of two patients; what repeats within one of them is theirs.
+        let of_patient = |scope: usize| {
+            let around = std::iter::successors(Some(scope), |own| scopes[*own].parent);
+            let with_pid = |own: &usize| scopes[*own].segments.iter().any(|(_, id)| id == b"PID");
+            around.into_iter().find(with_pid)
+        };
+        let are_two = |one: &Resource<'_>, other: &Resource<'_>| {
+            let is_distinct = |label: &str| structure.distinct.iter().any(|own| own == label);
+            other.label.is_some_and(is_distinct)
+                && of_patient(one.here.scope) != of_patient(other.here.scope)
+        };
         let (resources, budget) = (&mut engine.resources, &mut engine.budget);
-        let identified = bundle::identify(resources, &about, &structure.distinct, budget);
+        let identified = bundle::identify(resources, &about, &are_two, budget);
         if engine.budget.is_spent() {
             return Err(NotCovered::TooMuch);
         }
         let (entries, dropped) = identified.map_err(NotCovered::Same)?;
-        engine.drop_values(dropped);
+        engine.drop_values(dropped, &entries);
         if bundle::has_requests(options.kind) {
             engine.reduce(&entries);
         }

@@ -71,6 +71,18 @@ impl Elements {
         }
     }
 
+    /// What an element is a choice of: `deceased` of `deceasedBoolean`, if it may be one.
+    pub(super) fn choice<'n>(&self, kind: &str, name: &'n str) -> Option<&'n str> {
+        let of_type = self
+            .of(kind)
+            .iter()
+            .find(|element| element.name == name)?
+            .kind;
+        let (stem, end) = name.split_at_checked(name.len().checked_sub(of_type.len())?)?;
+        let begins = |text: &str| text.starts_with(|first: char| first.is_ascii_uppercase());
+        (begins(end) && end.eq_ignore_ascii_case(of_type)).then_some(stem)
+    }
+
     /// Whether it is no primitive. Of a resource inside another no more is known.
     pub(super) fn is_complex(&self, kind: &str) -> bool {
         kind == "Resource" || self.types.contains_key(kind)
@@ -136,6 +148,16 @@ mod tests {
             ("code", "x"),
         ] {
             assert!(R4.element(kind, name).is_none(), "{kind}.{name}");
+        }
+        for (kind, name, choice) in [
+            ("Patient", "deceasedBoolean", Some("deceased")),
+            ("Patient", "multipleBirthInteger", Some("multipleBirth")),
+            ("Condition", "onsetAge", Some("onset")),
+            ("Observation", "valueCodeableConcept", Some("value")),
+            ("Patient", "active", None),
+            ("Encounter", "period", None),
+        ] {
+            assert_eq!(R4.choice(kind, name), choice, "{kind}.{name}");
         }
         let gender = R4.element("Patient", "gender").unwrap();
         assert_eq!(

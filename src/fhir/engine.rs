@@ -352,6 +352,7 @@ impl<'t> Engine<'t> {
             return self.taken > mark.taken;
         }
         let mut inner = Object::default();
+        inner.require = Some(&body.require).filter(|all| !all.is_empty());
         let outer = std::mem::take(&mut self.lists);
         self.body(body, here, &mut inner);
         self.lists = outer;
@@ -402,6 +403,7 @@ impl<'t> Engine<'t> {
     fn block_inside(&mut self, block: &'t Block, here: Here) -> Option<Object<'t>> {
         let mark = self.mark();
         let mut content = Object::default();
+        content.require = Some(&block.body.require).filter(|all| !all.is_empty());
         let outer = block
             .resource
             .as_ref()

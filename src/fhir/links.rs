@@ -236,9 +236,15 @@ impl<'t> Engine<'t> {
     }
 
     /// Gives back to the ledger what a resource of the same identity had no room for.
-    pub(super) fn drop_values(&mut self, dropped: Vec<(usize, Node<'t>)>) {
+    pub(super) fn drop_values(&mut self, dropped: Vec<(usize, Node<'t>)>, entries: &[Entry]) {
+        let mut all_kept = HashMap::new();
         for (number, value) in dropped {
-            let gone = taken::values(std::iter::once(&value));
+            let mut gone = taken::values(std::iter::once(&value));
+            let home = entries[number].same_as().unwrap_or(number);
+            let kept = all_kept
+                .entry(home)
+                .or_insert_with(|| taken::values(self.resources[home].content.values()));
+            gone.retain(|one| !kept.contains(one));
             for (from, to) in self.resources[number].took.clone() {
                 let all = self.used.get_mut(from..to).unwrap_or_default();
                 work::done(all.len());

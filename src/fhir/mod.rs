@@ -10,6 +10,7 @@
 //! What becomes what is in the mapping files, not here; [`raw`] documents their language. Pure: no clock, no randomness, no
 //! I/O. The same message makes the same bytes.
 
+mod asked;
 mod budget;
 mod bundle;
 pub mod compile;

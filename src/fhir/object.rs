@@ -1,6 +1,7 @@
 //! Elements in objects: putting them in, asking for them, and FHIR's rules for some kinds of object.
 
 use super::date;
+use super::elements::R4;
 use super::lists::Lists;
 use super::program::{Asked, Body, Program, Target};
 use super::raw::Finish;
@@ -73,8 +74,10 @@ pub(super) fn get<'o, 't>(object: &'o Object<'t>, steps: &[String]) -> Option<&'
 }
 
 /// Adds what a second object says of the same thing: lists are joined, the first value stays, and what is not kept is returned. An
-/// object stays as it is: the number of one segment is never given the unit of another, nor a test the code of another.
+/// object stays as it is: the number of one segment is never given the unit of another, nor a test the code of another. `kind` is their
+/// type: of a choice (`deceased[x]`) there is one.
 pub(super) fn join<'t>(
+    kind: &str,
     own: &mut Object<'t>,
     lists: &mut Lists,
     other: Object<'t>,
@@ -83,7 +86,12 @@ pub(super) fn join<'t>(
     for (name, value) in other {
         work::done(1);
         match (own.get_mut(name), value) {
-            (None, value) => own.push(name, value),
+            (None, value) => match R4.choice(kind, name) {
+                Some(choice) if own.names().any(|own| R4.choice(kind, own) == Some(choice)) => {
+                    dropped.push(value);
+                }
+                _ => own.push(name, value),
+            },
             (Some(Node::List(own)), Node::List(items)) => {
                 for item in items {
                     lists.add(&[name], own, item);
@@ -96,7 +104,7 @@ pub(super) fn join<'t>(
     dropped
 }
 
-/// Takes out what refers to one of these resources, and what is empty then. False where nothing of it is left.
+/// Takes out what refers to one of these resources, and what is empty then or lacks what it needs. False where nothing of it is left.
 pub(super) fn forget(value: &mut Node<'_>, gone: &impl Fn(usize) -> bool) -> bool {
     work::done(1);
     match value {
@@ -108,8 +116,10 @@ pub(super) fn forget(value: &mut Node<'_>, gone: &impl Fn(usize) -> bool) -> boo
             if matches!(members.get("reference"), Some(Node::Address(number)) if gone(*number)) {
                 return false;
             }
+            let before = members.len();
             members.retain(|_, member| forget(member, gone));
-            !members.is_empty()
+            let require = members.require.filter(|_| members.len() < before);
+            !members.is_empty() && !require.is_some_and(|require| lacks(members, require))
         }
         _ => true,
     }

@@ -1,5 +1,6 @@
 //! What the mapping files are compiled to: tables with numbers in place of names, read by the engine as they are.
 
+pub(super) use super::asked::Asked;
 use super::condition::Condition;
 use super::place::Place;
 use super::primitive::Primitive;
@@ -147,38 +148,6 @@ pub struct Row {
     pub(super) needs: Vec<Asked>,
     /// What stands there where there is no value.
     pub(super) absent: Option<Absent>,
-}
-
-/// An element that is asked for.
-#[derive(Debug)]
-pub(super) enum Asked {
-    /// By its name and those around it: `period.start`.
-    Steps(Vec<String>),
-    /// Any whose name begins so: `value*`.
-    Starts(String),
-}
-
-impl Asked {
-    /// As maps write it.
-    pub(super) fn read(text: &str) -> Self {
-        match text.strip_suffix('*') {
-            Some(start) => Self::Starts(start.to_owned()),
-            None => Self::Steps(text.split('.').map(str::to_owned).collect()),
-        }
-    }
-
-    /// Several.
-    pub(super) fn all<'n, N: AsRef<str> + ?Sized + 'n>(
-        names: impl IntoIterator<Item = &'n N>,
-    ) -> Vec<Self> {
-        let names = names.into_iter();
-        names.map(|name| Self::read(name.as_ref())).collect()
-    }
-
-    /// Whether it is this element of the object itself.
-    pub(super) fn is(&self, name: &str) -> bool {
-        matches!(self, Self::Steps(steps) if matches!(&steps[..], [own] if own == name))
-    }
 }
 
 /// A data-absent-reason.

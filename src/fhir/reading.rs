@@ -7,6 +7,9 @@ use super::place::Place;
 use super::work;
 use std::collections::HashSet;
 
+/// Bytes of a code, escapes included. The longest that a vocabulary has is a tenth of that.
+const LONGEST_CODE: usize = 4096;
+
 impl<'t> Engine<'t> {
     /// The values at a place, found one by one.
     pub(super) fn at(&self, place: Place, here: Here) -> impl Iterator<Item = Span> + use<'t> {
@@ -90,6 +93,12 @@ impl<'t> Engine<'t> {
             let first = self.at(*place, here).next()?;
             Some(self.message.text(self.message.leaf(first)))
         };
+        // No code is a book, and one that each of many segments is compared with would be read for each.
+        let short = |place: &Place| {
+            let first = self.at(*place, here).next()?;
+            let leaf = self.message.leaf(first);
+            (leaf.len() <= LONGEST_CODE).then(|| self.message.text(leaf))
+        };
         match condition {
             Condition::And(all) => all.iter().all(|one| self.holds(one, here)),
             Condition::Or(all) => all.iter().any(|one| self.holds(one, here)),
@@ -113,11 +122,11 @@ impl<'t> Engine<'t> {
                 text(place).is_some_and(|text| text.chars().count() > *length)
             }
             Condition::In(place, words) => {
-                text(place).is_some_and(|text| words.iter().any(|word| *word == text))
+                short(place).is_some_and(|text| words.iter().any(|word| *word == text))
             }
             Condition::Known(place, vocabulary) => {
                 let vocabulary = &self.program.vocabularies[*vocabulary];
-                text(place).is_some_and(|text| vocabulary.get(&text).is_some())
+                short(place).is_some_and(|text| vocabulary.get(&text).is_some())
             }
         }
     }

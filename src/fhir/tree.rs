@@ -4,6 +4,7 @@
 //! until the bundle is written. Members of an object are in the order in which they came, and few, so that looking through them is the
 //! fastest way to one.
 
+use super::asked::Asked;
 use super::work;
 use foldhash::fast::RandomState;
 use serde_json::Value;
@@ -31,7 +32,14 @@ pub(super) enum Node<'t> {
 
 /// Members by name.
 #[derive(Clone, Default)]
-pub(super) struct Object<'t>(Vec<(&'t str, Node<'t>)>);
+pub(super) struct Object<'t> {
+    members: Vec<(&'t str, Node<'t>)>,
+    /// What it must have, which it may lose with a resource that it refers to.
+    pub(super) require: Option<&'t Require>,
+}
+
+/// Of each of these it needs one.
+pub(super) type Require = Vec<Vec<Asked>>;
 
 impl<'t> Node<'t> {
     /// A text that is there already.
@@ -50,7 +58,10 @@ impl<'t> Node<'t> {
             Value::Object(members) => {
                 let members = members.iter();
                 let members = members.map(|(name, value)| (name.as_str(), Self::constant(value)));
-                Self::Object(Object(members.collect()))
+                Self::Object(Object {
+                    members: members.collect(),
+                    require: None,
+                })
             }
         }
     }
@@ -108,41 +119,41 @@ impl<'t> Node<'t> {
 impl<'t> Object<'t> {
     /// Whether it has no members.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.members.is_empty()
     }
 
     /// How many members it has.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.members.len()
     }
 
     /// All members.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&'t str, &Node<'t>)> {
-        self.0.iter().map(|(name, value)| (*name, value))
+        self.members.iter().map(|(name, value)| (*name, value))
     }
 
     /// Their names.
     pub(super) fn names(&self) -> impl Iterator<Item = &'t str> {
-        self.0.iter().map(|(name, _)| *name)
+        self.members.iter().map(|(name, _)| *name)
     }
 
     /// Their values.
     pub(super) fn values(&self) -> impl Iterator<Item = &Node<'t>> {
-        self.0.iter().map(|(_, value)| value)
+        self.members.iter().map(|(_, value)| value)
     }
 
     /// Their values, to be changed.
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Node<'t>> {
-        self.0.iter_mut().map(|(_, value)| value)
+        self.members.iter_mut().map(|(_, value)| value)
     }
 
     fn place(&self, name: &str) -> Option<usize> {
-        self.0.iter().position(|(own, _)| *own == name)
+        self.members.iter().position(|(own, _)| *own == name)
     }
 
     /// A member's value.
     pub(super) fn get(&self, name: &str) -> Option<&Node<'t>> {
-        self.0
+        self.members
             .iter()
             .find(|(own, _)| *own == name)
             .map(|(_, value)| value)
@@ -150,7 +161,7 @@ impl<'t> Object<'t> {
 
     /// The same, to be changed.
     pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Node<'t>> {
-        self.0
+        self.members
             .iter_mut()
             .find(|(own, _)| *own == name)
             .map(|(_, value)| value)
@@ -181,27 +192,27 @@ impl<'t> Object<'t> {
 
     /// Adds a member that it does not have.
     pub(super) fn push(&mut self, name: &'t str, value: Node<'t>) {
-        self.0.push((name, value));
+        self.members.push((name, value));
     }
 
     /// A member's value, which is made where it has none.
     pub(super) fn or_insert(&mut self, name: &'t str, value: Node<'t>) -> &mut Node<'t> {
         let place = self.place(name).unwrap_or_else(|| {
             self.push(name, value);
-            self.0.len() - 1
+            self.members.len() - 1
         });
-        &mut self.0[place].1
+        &mut self.members[place].1
     }
 
     /// Takes a member out; the others keep their order.
     pub(super) fn take(&mut self, name: &str) -> Option<Node<'t>> {
         let place = self.place(name)?;
-        Some(self.0.remove(place).1)
+        Some(self.members.remove(place).1)
     }
 
     /// Keeps some members only.
     pub(super) fn retain(&mut self, mut keeps: impl FnMut(&str, &mut Node<'t>) -> bool) {
-        self.0.retain_mut(|(name, value)| keeps(name, value));
+        self.members.retain_mut(|(name, value)| keeps(name, value));
     }
 
     /// The same for two that are equal, and so whatever the order of the members.
@@ -215,11 +226,11 @@ impl<'t> Object<'t> {
 impl PartialEq for Object<'_> {
     fn eq(&self, other: &Self) -> bool {
         // Nearly always they are in the same order.
-        let mut own = self.0.iter().enumerate();
+        let mut own = self.members.iter().enumerate();
         self.len() == other.len()
             && own.all(|(place, (name, value))| {
                 work::done(1);
-                let beside = other.0.get(place).filter(|(other, _)| other == name);
+                let beside = other.members.get(place).filter(|(other, _)| other == name);
                 let there = beside.map(|(_, there)| there);
                 there.or_else(|| other.get(name)) == Some(value)
             })
@@ -231,13 +242,16 @@ impl<'t> IntoIterator for Object<'t> {
     type IntoIter = std::vec::IntoIter<Self::Item>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        self.members.into_iter()
     }
 }
 
 impl<'t, const N: usize> From<[(&'t str, Node<'t>); N]> for Object<'t> {
     fn from(members: [(&'t str, Node<'t>); N]) -> Self {
-        Self(members.into())
+        Self {
+            members: members.into(),
+            require: None,
+        }
     }
 }
 

@@ -9,21 +9,29 @@ use crate::fhir::json::write as write_node;
 use crate::fhir::program::{Patched, Written};
 use std::borrow::Cow;
 
-/// What such a resource is asked by, which is also how others refer to it.
-pub(super) fn address(kind: &str, entry: &Entry) -> String {
-    match &entry.identifier {
-        Some(identifier) => format!("{kind}?{}", query(identifier)),
-        None => format!("{kind}/{}", entry.id),
+/// What such a resource is asked by, which is also how others refer to it. `others` are identifiers of those that it refers to, and is
+/// none of: a record that has both numbers is not merged with itself.
+pub(super) fn address<'o>(
+    kind: &str,
+    entry: &Entry,
+    others: impl Iterator<Item = &'o str>,
+) -> String {
+    let Some(identifier) = &entry.identifier else {
+        return format!("{kind}/{}", entry.id);
+    };
+    let mut address = format!("{kind}?{}", query(identifier));
+    for other in others {
+        address.push_str("&identifier:not=");
+        address.extend(utf8_percent_encode(other, NON_ALPHANUMERIC));
     }
+    address
 }
 
-/// The rest of the entry, behind its fullUrl. `others` are identifiers of those that it refers to, and is none of: a record that has both
-/// numbers is not merged with itself. `address_of` writes what stands for another resource.
+/// The rest of the entry, behind its fullUrl. `url` is its own address, `address_of` writes what stands for another resource.
 pub(super) fn write(
     out: &mut Vec<u8>,
     resource: &Resource<'_>,
-    entry: &Entry,
-    others: &[&str],
+    url: &str,
     address_of: &mut dyn FnMut(&mut Vec<u8>, usize),
 ) {
     let kind = resource_type(resource);
@@ -40,14 +48,7 @@ pub(super) fn write(
     out.extend_from_slice(b",\"resource\":");
     write_node(out, &parameters, address_of);
     out.extend_from_slice(b",\"request\":{\"method\":\"PATCH\",\"url\":");
-    let mut url = address(kind, entry);
-    if entry.identifier.is_some() {
-        for other in others {
-            url.push_str("&identifier:not=");
-            url.extend(utf8_percent_encode(other, NON_ALPHANUMERIC));
-        }
-    }
-    write_text(out, &url);
+    write_text(out, url);
     out.extend_from_slice(b"}}");
 }
 

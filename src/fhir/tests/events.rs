@@ -254,6 +254,30 @@ fn who_is_no_longer_used_keeps_all_that_is_known_of_them() {
     assert_eq!(not, number);
 }
 
+/// The same segment twice, and a second pair of the same who remains whose PID says something else.
+#[test]
+fn a_merge_that_is_said_twice_is_one() {
+    let twice = of("ADT^A40", &format!("{PID}MRG|2^^^H^MR\nMRG|2^^^H^MR\n"));
+    let once = of("ADT^A40", &format!("{PID}MRG|2^^^H^MR\n"));
+    assert_eq!(twice.changes("2").1, once.changes("2").1);
+    let pid = |rest: &str| format!("PID|1||1^^^H^MR||ONE{rest}\n");
+    let dead = pid(&format!("{}Y", "|".repeat(25)));
+    let died = pid(&format!("{}20260101", "|".repeat(24)));
+    let bundle = of(
+        "ADT^A40",
+        &format!("{dead}MRG|2^^^H^MR\n{died}MRG|3^^^H^MR\n"),
+    );
+    let [new] = bundle.all("Patient")[..] else {
+        panic!("{}", bundle.0)
+    };
+    assert_eq!(new["deceasedBoolean"], true);
+    assert_eq!(
+        new.get("deceasedDateTime"),
+        None,
+        "R4 has one of the two: {new}"
+    );
+}
+
 /// With both numbers on one record nobody could be asked for by either.
 #[test]
 fn the_number_that_is_no_longer_used_stays_with_who_had_it() {
@@ -265,7 +289,10 @@ fn the_number_that_is_no_longer_used_stays_with_who_had_it() {
     let numbers = new["identifier"].as_array().unwrap().iter();
     let numbers: Vec<_> = numbers.map(|one| &one["value"]).collect();
     assert_eq!(numbers, ["1", "7"]);
-    assert!(bundle.changes("2").0.contains("%7C2&"));
+    let (url, _) = bundle.changes("2");
+    assert!(url.contains("%7C2&"), "{url}");
+    // Who remains may have got the number by an update: its link is to the one who had it.
+    assert_eq!(new["link"][0]["other"]["reference"], *url);
 }
 
 #[test]
@@ -285,9 +312,25 @@ fn a_merge_of_several_pairs_keeps_them_apart() {
 fn a_merge_that_cannot_be_done_safely_is_refused() {
     let lacks = |what: &str| NotCovered::Lacks(what.to_owned());
     let same = || NotCovered::Same("Patient".into());
+    let says_not_who = || {
+        let because = "does not say who is no longer used".to_owned();
+        NotCovered::Refused("MRG-1".into(), because)
+    };
     for (segments, why) in [
         ("PID|1||1^^^H^MR||ONE\n", lacks("prior")),
-        ("PID|1||1^^^H^MR||ONE\nMRG|\n", lacks("prior")),
+        ("PID|1||1^^^H^MR||ONE\nMRG|\n", says_not_who()),
+        (
+            "PID|1||1^^^H^MR||ONE\nMRG|2^^^H^MR\nMRG|||||||ROE^J\n",
+            says_not_who(),
+        ),
+        (
+            "PID|1||1^^^H^MR||ONE\nMRG|2^^^H^MR\nMRG|\"\"\n",
+            says_not_who(),
+        ),
+        (
+            "PID|1||1^^^H^MR||ONE\nMRG|2^^^H^MR\nMRG|^^^H^MR\n",
+            says_not_who(),
+        ),
         ("PID|1||1^^^H^MR||ONE\nMRG|9^^^SSA^SS\n", lacks("prior")),
         ("PID|1||||ONE\nMRG|2^^^H^MR\n", lacks("patient")),
         (
@@ -328,18 +371,13 @@ fn a_merge_of_accounts_ends_one_and_leaves_the_patient_alone() {
             event,
             "PID|1||1^^^H^MR||ONE|||||||||||||A1^^^H\nMRG|1^^^H^MR||A2^^^H\n",
         );
-        let all = bundle.all("Account");
-        let status: Vec<_> = all
-            .iter()
-            .map(|one| (&one["identifier"][0]["value"], &one["status"]))
-            .collect();
+        let account = bundle.one("Account");
         assert_eq!(
-            status,
-            [
-                (&json!("A1"), &json!("active")),
-                (&json!("A2"), &json!("inactive"))
-            ]
+            (&account["identifier"][0]["value"], &account["status"]),
+            (&json!("A1"), &json!("active"))
         );
+        // Of the other the status alone: what else it has is not the message's to take away.
+        assert_eq!(bundle.status("Account"), "inactive");
         assert_eq!(bundle.request("Patient")["method"], "POST");
     }
 }

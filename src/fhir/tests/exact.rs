@@ -90,6 +90,14 @@ fn the_number_by_which_somebody_is_changed_is_not_lost() {
     assert!(lost.contains(&"PID-5.1".to_owned()), "{lost:?}");
 }
 
+/// Both numbers are of one authority, and one of them is left out.
+#[test]
+fn of_what_is_left_out_only_what_is_nowhere_else_is_lost() {
+    let merge = "PID|1||77^^^H^MR~78^^^H^PI||DOE^JANE\nMRG|78^^^H^PI\n";
+    let lost = lost("ADT^A40^ADT_A39", merge);
+    assert!(!lost.contains(&"PID-3[1].4".to_owned()), "{lost:?}");
+}
+
 /// A comma in a search is `or`: it would ask for the other patient, too.
 #[test]
 fn nobody_is_asked_for_by_a_system_that_is_two() {

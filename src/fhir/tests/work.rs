@@ -141,6 +141,24 @@ fn a_short_message_that_would_become_a_very_long_bundle_is_refused() {
     );
 }
 
+/// Which rows are for a segment may depend on a code of another segment, and that may be a book: it is looked through for delimiters, and
+/// not read.
+#[test]
+fn many_that_a_long_value_decides_of() {
+    let book = "a\\T\\".repeat(20_000);
+    let start = format!(
+        "{}SCH|1||||||R^Routine||||^^30^20260301100000\n{PATIENT}RGS|1|{book}\n",
+        header("SIU^S12^SIU_S12")
+    );
+    let work = |count| {
+        work_of(&repeated(&start, count, |n| {
+            format!("AIS|{n}|A|S{n}^X^L\n")
+        }))
+    };
+    let each = (work(72) - work(8)) / 64;
+    assert!(each < 3 * book.len() + 4_000, "{each} steps for a segment");
+}
+
 #[test]
 fn many_of_what_a_patient_has() {
     for (id, fields) in [

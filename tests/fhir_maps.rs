@@ -86,7 +86,9 @@ fn faults(bundle: &Value) -> Vec<String> {
         }
         // What is only changed is referred to by what it is asked for.
         if request["method"] == "PATCH" {
-            urls.insert(request["url"].as_str().unwrap_or_default());
+            let url = request["url"].as_str().unwrap_or_default();
+            // Whose it must not be is no part of what it is known by.
+            urls.insert(url.split("&identifier:not=").next().unwrap_or_default());
         }
     }
     empty(bundle, "Bundle", &mut faults);

@@ -67,18 +67,12 @@ pub(super) fn write(
     about: &About<'_>,
     kind: BundleType,
 ) -> (Vec<u8>, usize) {
-    let address_of = |number: usize| {
-        let others = meant(resources, number).into_iter();
-        let others = others.map(|other| entries[other].same_as.unwrap_or(other));
-        let others = others.filter_map(|other| entries[other].identifier.as_deref());
-        patch::address(resource_type(&resources[number]), &entries[number], others)
-    };
     let mut address = |out: &mut Vec<u8>, number: usize| {
         let number = entries[number].same_as.unwrap_or(number);
         let (resource, entry) = (&resources[number], &entries[number]);
         // Not every server knows what a patch that is an entry of its own is about.
         match has_requests(kind) && !resource.patch.is_empty() {
-            true => out.extend(address_of(number).bytes()),
+            true => out.extend(patch::address(resource_type(resource), entry).bytes()),
             false => write_urn(out, entry),
         }
     };
@@ -102,7 +96,10 @@ pub(super) fn write(
         write_urn(&mut out, entry);
         out.push(b'"');
         if requests && !resource.patch.is_empty() {
-            patch::write(&mut out, resource, &address_of(*at), &mut address);
+            let others = meant(resources, *at).into_iter();
+            let others = others.map(|other| entries[other].same_as.unwrap_or(other));
+            let others = others.filter_map(|other| entries[other].identifier.as_deref());
+            patch::write(&mut out, resource, entry, others, &mut address);
             continue;
         }
         out.extend_from_slice(b",\"resource\":{\"resourceType\":");

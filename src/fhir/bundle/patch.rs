@@ -9,29 +9,22 @@ use crate::fhir::json::write as write_node;
 use crate::fhir::program::{Patched, Written};
 use std::borrow::Cow;
 
-/// What such a resource is asked by, which is also how others refer to it. `others` are identifiers of those that it refers to, and is
-/// none of: a record that has both numbers is not merged with itself.
-pub(super) fn address<'o>(
-    kind: &str,
-    entry: &Entry,
-    others: impl Iterator<Item = &'o str>,
-) -> String {
-    let Some(identifier) = &entry.identifier else {
-        return format!("{kind}/{}", entry.id);
-    };
-    let mut address = format!("{kind}?{}", query(identifier));
-    for other in others {
-        address.push_str("&identifier:not=");
-        address.extend(utf8_percent_encode(other, NON_ALPHANUMERIC));
+/// What such a resource is asked by, which is also how others refer to it.
+pub(super) fn address(kind: &str, entry: &Entry) -> String {
+    match &entry.identifier {
+        Some(identifier) => format!("{kind}?{}", query(identifier)),
+        None => format!("{kind}/{}", entry.id),
     }
-    address
 }
 
-/// The rest of the entry, behind its fullUrl. `url` is its own address, `address_of` writes what stands for another resource.
-pub(super) fn write(
+/// The rest of the entry, behind its fullUrl. `others` are identifiers of those that it refers to, and is none of: a record that has both
+/// numbers is not merged with itself. (In a reference validators do not take a search of two conditions.) `address_of` writes what stands
+/// for another resource.
+pub(super) fn write<'o>(
     out: &mut Vec<u8>,
     resource: &Resource<'_>,
-    url: &str,
+    entry: &Entry,
+    others: impl Iterator<Item = &'o str>,
     address_of: &mut dyn FnMut(&mut Vec<u8>, usize),
 ) {
     let kind = resource_type(resource);
@@ -48,7 +41,12 @@ pub(super) fn write(
     out.extend_from_slice(b",\"resource\":");
     write_node(out, &parameters, address_of);
     out.extend_from_slice(b",\"request\":{\"method\":\"PATCH\",\"url\":");
-    write_text(out, url);
+    let mut url = address(kind, entry);
+    for other in others.filter(|_| entry.identifier.is_some()) {
+        url.push_str("&identifier:not=");
+        url.extend(utf8_percent_encode(other, NON_ALPHANUMERIC));
+    }
+    write_text(out, &url);
     out.extend_from_slice(b"}}");
 }
 

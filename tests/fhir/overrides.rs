@@ -132,15 +132,16 @@ fn a_mounted_directory_gives_a_z_segment_a_local_code_and_a_namespace_their_mean
     assert_eq!(patient("7202"), with, "what is stored stays as it is");
 }
 
-/// 422: what a map makes is the site's own, and the server says which field it was made of.
+/// 422: what a map makes is the site's own, and the server says which field it was made of. Of a row with `when` nobody asks which codes
+/// it lets through, as this one of the site lets `W`.
 #[test]
 fn what_the_server_finds_invalid_is_told_by_its_field_and_not_stored() {
     let folder = TempDir::new().unwrap();
     write(
         folder.path(),
-        "vocabularies/site.yaml",
-        "AdministrativeSex:\n  table: \"0001\"\n  system: http://hl7.org/fhir/administrative-gender\n  codes:\n    \
-         W: {code: woman, display: Woman}\n",
+        "segments/PID.yaml",
+        "PID[Patient]:\n  extends: true\n  rows:\n    \
+         - {to: gender, from: PID-8, as: code, when: PID-8 valued}\n",
     );
     let mappings = format!("mappings: '{}'", folder.path().display());
     let Some(mut site) = Feed::start(&mappings) else {

@@ -173,6 +173,7 @@ fn location<'w>(why: &'w NotCovered, message: &[u8]) -> Option<&'w str> {
             "account" => Some("PID-18"),
             "prior" => Some("MRG-1"),
             "prior-account" => Some("MRG-3"),
+            "document" => Some("TXA-12"),
             "goal" => Some("GOL-4"),
             "problem" => Some("PRB-4"),
             _ => None,
@@ -193,4 +194,29 @@ fn has_one_merge(message: &[u8]) -> bool {
         .filter(|segment| segment.starts_with(b"MRG"))
         .count()
         == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// ERR-2 says where the number belongs, whichever map asks for it.
+    #[test]
+    fn what_a_message_needs_and_lacks_has_a_place() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/mappings/messages");
+        let mut seen = 0;
+        for file in std::fs::read_dir(folder).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            let needs = text.lines().filter_map(|line| {
+                let needs = line.trim().strip_prefix("needs: [")?;
+                needs.strip_suffix(']')
+            });
+            for name in needs.flat_map(|names| names.split(", ")) {
+                let why = NotCovered::Lacks(name.to_owned());
+                assert!(location(&why, b"").is_some(), "{name}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 5, "{seen}");
+    }
 }

@@ -18,6 +18,7 @@ use super::tree::Object;
 use crate::config::BundleType;
 use crate::hl7::Header;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use twox_hash::XxHash3_128;
 
@@ -358,6 +359,7 @@ impl<'t> Engine<'t> {
     }
 
     fn run(&mut self, placed: &[Placed<'t>], makers: &'t Table<Makers>) {
+        let mut unknown = HashSet::new();
         for placed in placed {
             if self.budget.is_spent() {
                 return;
@@ -367,12 +369,11 @@ impl<'t> Engine<'t> {
                 scope: placed.scope,
                 value: None,
             };
+            // Nothing is made of it, nor of what tells more of it.
+            self.unknown(placed, makers, here, &mut unknown);
             for used in placed.uses {
-                if used
-                    .when
-                    .as_ref()
-                    .is_some_and(|when| !self.holds(when, here))
-                {
+                let holds = used.when.as_ref().is_none_or(|when| self.holds(when, here));
+                if !holds || self.is_of_unknown(&unknown, &used.into, placed.scope) {
                     continue;
                 }
                 let block = &self.program.blocks[used.block];

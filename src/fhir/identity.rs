@@ -3,8 +3,12 @@
 use super::engine::{Engine, Here};
 use super::message::Span;
 use super::place::Place;
-use super::program::{As, Block, Part};
+use super::program::{As, Block, Makers, Part, Table};
+use super::raw::Request;
+use super::structure::Placed;
+use super::work;
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 /// Types of identifiers (v2-0203) that a family shares, that are made up where they are not known, or that are of a visit and not
 /// of a patient: nobody is asked for by one.
@@ -28,6 +32,53 @@ impl Engine<'_> {
             first.clear();
         }
         key
+    }
+
+    /// Adds the names, with their group, of what this segment would only change where it is there, and which nothing that another message
+    /// can have identifies.
+    pub(super) fn unknown<'p>(
+        &mut self,
+        placed: &Placed<'p>,
+        makers: &Table<Makers>,
+        here: Here,
+        unknown: &mut HashSet<(usize, &'p str)>,
+    ) {
+        let program = self.program;
+        for used in placed.uses {
+            let patches = used.request == Some(Request::Patch);
+            if !patches || !program.blocks[used.block].keyed {
+                continue;
+            }
+            let when = used.when.as_ref();
+            let first = makers.get(&used.into).and_then(|all| all.blocks.first());
+            if let Some(first) = first
+                && when.is_none_or(|when| self.holds(when, here))
+                && is_empty(&self.key(&program.blocks[*first], here))
+            {
+                unknown.insert((placed.scope, used.into.as_str()));
+            }
+        }
+    }
+
+    /// Whether what is called so from a group is one of these, and not another that is nearer.
+    pub(super) fn is_of_unknown(
+        &self,
+        unknown: &HashSet<(usize, &str)>,
+        name: &str,
+        scope: usize,
+    ) -> bool {
+        let mut scope = Some(scope).filter(|_| !unknown.is_empty());
+        while let Some(around) = scope {
+            work::done(1);
+            if unknown.contains(&(around, name)) {
+                return true;
+            }
+            if self.names.contains_key(&(around, name)) {
+                return false;
+            }
+            scope = self.scopes.get(around).and_then(|own| own.parent);
+        }
+        false
     }
 
     /// The values of these parts, empty where none of a part's places is valued.
@@ -136,6 +187,11 @@ impl Engine<'_> {
         let best = ranked.min_by_key(|(rank, foreign, _)| (*rank, *foreign));
         best.map(|(_, _, span)| span)
     }
+}
+
+/// Whether a key identifies nothing.
+fn is_empty(key: &[String]) -> bool {
+    key.first().is_none_or(String::is_empty)
 }
 
 /// Whether a place has a patient's identifiers, and not an account's or a visit's.

@@ -65,6 +65,8 @@ pub struct Block {
     pub(super) apart: Vec<Vec<Part>>,
     /// The elements that `request: patch` writes, each with its type.
     pub(super) patch: Vec<Patched>,
+    /// `request: patch` makes nothing of what has no key.
+    pub(super) keyed: bool,
     /// Its rows.
     pub body: Body,
     /// Rows that come last.

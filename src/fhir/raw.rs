@@ -160,6 +160,9 @@ pub struct Map {
     /// For `request: patch`: the elements that are written, each with its FHIR type (`status: code`), or with those of its members.
     #[serde(default)]
     pub patch: BTreeMap<String, Patch>,
+    /// For `request: patch`: where the key's first is empty, so that no other message can have made what would be changed, nothing is made, and the segment is in the ledger.
+    #[serde(default)]
+    pub keyed: bool,
     /// What is made, in this order.
     #[schemars(with = "Vec<Row>")]
     pub rows: Vec<Spanned<Row>>,

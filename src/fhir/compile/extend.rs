@@ -56,6 +56,7 @@ impl Layer for Map {
         self.defaults.splice(0..0, defaults);
         self.require.extend(own.require);
         self.patch.extend(own.patch);
+        self.keyed |= own.keyed;
         faults
     }
 }

@@ -276,6 +276,7 @@ impl Compiler {
             key,
             apart,
             patch: map.patch.iter().map(patched).collect(),
+            keyed: map.keyed,
             body,
             defaults,
         }

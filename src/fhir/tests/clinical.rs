@@ -51,6 +51,10 @@ fn a_vaccination_that_was_not_given_is_never_completed() {
         ("UA||V1^R", vec![], "not-done"),
         ("DE||V1^R", vec![], "entered-in-error"),
         ("RE||V1^R", vec![(5, "998^none^CVX")], "not-done"),
+        (
+            "RE||V1^R",
+            "not-done",
+        ),
         // What says that it was given.
         ("RE||V1^R", vec![], "completed"),
         ("RE||V1^R||CM", vec![], "completed"),
@@ -132,6 +136,58 @@ fn a_result_that_becomes_final_keeps_the_value_that_is_there() {
     );
     assert_eq!(whole.one("Observation")["status"], "final");
     assert_eq!(whole.one("Observation")["valueQuantity"]["value"], 5.4);
+}
+
+/// What no order's number tells of has an id of its own message: it cannot be there, and a server would refuse the whole admission for it.
+#[test]
+fn a_result_without_an_orders_number_that_becomes_final_is_in_the_ledger_and_refuses_nothing() {
+    let obx = "OBX|1|NM|8302-2^Height^LN||||||||U\nNTE|1||as told\n";
+    for (event, before) in [
+        ("ADT^A01", "PV1|1|I\n"),
+        ("ADT^A08", "PV1|1|I\n"),
+        ("ADT^A28", ""),
+        ("ADT^A17", "PV1|1|I|||||||||||||||||V1^^^GENERAL\n"),
+        ("BAR^P01", ""),
+        ("DFT^P03", ""),
+        ("SIU^S12", ""),
+        ("VXU^V04", ""),
+        ("VXU^V04", "ORC|RE\nRXA|0|1|20260101||08^HepB^CVX|1\n"),
+        ("ORU^R01", ""),
+    ] {
+        let schedule = match event {
+            "SIU^S12" => "SCH|A1^HIS\n",
+            _ => "",
+        };
+        let message = text(event, &format!("{schedule}{before}{obx}"));
+        let bundle = Bundle::of(&message);
+        assert!(bundle.all("Observation").is_empty(), "{}", bundle.0);
+        assert!(bundle.patch("Observation").is_none(), "{}", bundle.0);
+        let lost = ledger(&message);
+        for at in ["OBX-3.1", "OBX-11", "NTE-3"] {
+            let is_lost = lost.iter().any(|(path, _)| path.starts_with(at));
+            assert!(is_lost, "{event} {at}: {lost:?}");
+        }
+    }
+    // With one, it may be there.
+    let known = of(
+        "VXU^V04",
+        &format!("ORC|RE||V1^R\nRXA|0|1|20260101||08^HepB^CVX|1\n{obx}"),
+    );
+    assert_eq!(known.status("Observation"), "final");
+}
+
+/// A question that was asked for an order is in no report.
+#[test]
+fn a_question_that_becomes_final_needs_no_status_of_a_report() {
+    for kind in ["QST", "SCI"] {
+        let obx = segment(
+            "OBX",
+            &[(2, "NM"), (3, "FAST^Fasting^L"), (11, "U"), (29, kind)],
+        );
+        let bundle = of("ORU^R01", &result("", &obx));
+        assert_eq!(bundle.status("Observation"), "final", "{kind}");
+        assert!(bundle.patch("DiagnosticReport").is_none(), "{kind}");
+    }
 }
 
 /// What was stopped would be given again.

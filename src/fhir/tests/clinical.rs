@@ -51,8 +51,10 @@ fn a_vaccination_that_was_not_given_is_never_completed() {
         ("UA||V1^R", vec![], "not-done"),
         ("DE||V1^R", vec![], "entered-in-error"),
         ("RE||V1^R", vec![(5, "998^none^CVX")], "not-done"),
+        ("RE||V1^R", vec![(5, "998^none^cvx")], "not-done"),
         (
             "RE||V1^R",
+            vec![(5, "NONE^none^L^998^none^CVX")],
             "not-done",
         ),
         // What says that it was given.

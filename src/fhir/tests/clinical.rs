@@ -178,6 +178,26 @@ fn a_result_without_an_orders_number_that_becomes_final_is_in_the_ledger_and_ref
     assert_eq!(known.status("Observation"), "final");
 }
 
+/// 9999 is what registries of the United States have for no number: what is told of one dose would be that of the next.
+#[test]
+fn what_is_told_of_two_doses_without_a_number_is_of_two() {
+    let told = |day: &str, value: &str| {
+        let obx = format!("OBX|1|CE|30963-3^Funding^LN|1|{value}^x^L||||||F\n");
+        let rxa = format!("RXA|0|1|{day}||08^HepB^CVX|999\n");
+        of("VXU^V04", &format!("ORC|RE||9999^CDC\n{rxa}{obx}"))
+    };
+    let id = |bundle: &Bundle| bundle.one("Observation")["id"].clone();
+    let (first, second) = (told("20200101", "V01"), told("20250101", "V02"));
+    assert_ne!(id(&first), id(&second));
+    assert_eq!(id(&first), id(&told("20200101", "V01")), "a resend");
+    // Nor can one of them be told to be final.
+    let final_now = of(
+        "VXU^V04",
+        "ORC|RE||9999^CDC\nRXA|0|1|20200101||08^HepB^CVX|999\nOBX|1|CE|30963-3^Funding^LN|1|||||||U\n",
+    );
+    assert!(final_now.patch("Observation").is_none());
+}
+
 /// A question that was asked for an order is in no report.
 #[test]
 fn a_question_that_becomes_final_needs_no_status_of_a_report() {

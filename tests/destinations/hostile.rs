@@ -30,10 +30,16 @@ fn expect(
     acts: impl Fn() -> Vec<Act> + Send + Sync + 'static,
     (status, slug, arrived): (u16, &str, bool),
 ) {
+    let ends = matches!(acts().last(), Some(Act::Close | Act::Reset));
     let server = misbehaving(acts);
     let bridge = bridge(&server, "{timeout: 300ms}");
     let api = api::address(&bridge);
     let answer = post(api, &message("1", ""));
+    if ends {
+        // What is sent while the end is still on its way is lost with the connection, and nobody could know.
+        let closed = "mllp_bridge_destination_connections_closed_total";
+        bridge.wait_for_metric(closed, &[], 1.0);
+    }
     let seen = (
         answer.status,
         answer.body["type"].as_str().unwrap_or("accepted"),

@@ -268,16 +268,11 @@ impl Mapper {
             sender: &sender,
             timestamp: timestamp.as_deref(),
         };
-        // The groups of two patients; what repeats within one of them is theirs.
-        let of_patient = |scope: usize| {
-            let around = std::iter::successors(Some(scope), |own| scopes[*own].parent);
-            let with_pid = |own: &usize| scopes[*own].segments.iter().any(|(_, id)| id == b"PID");
-            around.into_iter().find(with_pid)
-        };
         let are_two = |one: &Resource<'_>, other: &Resource<'_>| {
             let is_distinct = |label: &str| structure.distinct.iter().any(|own| own == label);
-            other.label.is_some_and(is_distinct)
-                && of_patient(one.here.scope) != of_patient(other.here.scope)
+            let [one_of, other_of] =
+                [one, other].map(|own| structure::of_patient(&scopes, own.here.scope));
+            other.label.is_some_and(is_distinct) && one_of != other_of
         };
         let (resources, budget) = (&mut engine.resources, &mut engine.budget);
         let identified = bundle::identify(resources, &about, &are_two, budget);

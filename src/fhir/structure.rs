@@ -17,6 +17,13 @@ pub(super) struct Scope {
     pub segments: Vec<(usize, [u8; 3])>,
 }
 
+/// The group of one patient that this one is in: what repeats within it is theirs.
+pub(super) fn of_patient(scopes: &[Scope], scope: usize) -> Option<usize> {
+    let around = std::iter::successors(Some(scope), |own| scopes[*own].parent);
+    let has_pid = |own: &usize| scopes[*own].segments.iter().any(|(_, id)| id == b"PID");
+    around.into_iter().find(has_pid)
+}
+
 /// A segment with its group and its maps.
 #[derive(Debug)]
 pub(super) struct Placed<'p> {

@@ -242,12 +242,15 @@ fn built(ack: &Value, status: u16) -> Outcome {
     rejected(unsupported, faults, status)
 }
 
-/// What is told of all that an answer finds fault with: errors before warnings, and no more than an acknowledgement has room for.
+/// What is told of all that an answer finds fault with: no more than an acknowledgement has room for. Its order is the app's; only where
+/// there is more, errors come before warnings.
 fn told(all: Option<&Value>) -> Vec<&Value> {
     let all = all.and_then(Value::as_array);
     let mut all: Vec<&Value> = all.into_iter().flatten().collect();
-    all.sort_by_key(|one| severity(one.get("severity").and_then(Value::as_str)) as u8);
-    all.truncate(MAX_ERRORS);
+    if all.len() > MAX_ERRORS {
+        all.sort_by_key(|one| severity(one.get("severity").and_then(Value::as_str)) as u8);
+        all.truncate(MAX_ERRORS);
+    }
     all
 }
 

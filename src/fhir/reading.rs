@@ -113,10 +113,21 @@ impl<'t> Engine<'t> {
                         self.message
                             .down(span, part, 0)
                             .map(|at| self.message.raw(at))
+                            .filter(|raw| !raw.is_empty())
                     })
                 };
-                let mut seen = HashSet::new();
-                !all.map(kind).all(|kind| seen.insert(kind))
+                let (mut typed, mut untyped) = (HashSet::new(), HashSet::new());
+                let mut known = HashSet::new();
+                all.map(kind).any(|[authority, kind]| {
+                    let first = known.insert(authority);
+                    // A number without a type may be of any.
+                    match kind {
+                        None => !untyped.insert(authority) || !first,
+                        Some(kind) => {
+                            untyped.contains(&authority) || !typed.insert((authority, kind))
+                        }
+                    }
+                })
             }
             Condition::Longer(place, length) => {
                 text(place).is_some_and(|text| text.chars().count() > *length)

@@ -138,7 +138,12 @@ fn a_merge_retires_all_that_it_names_or_is_refused() {
     for one in retired {
         assert_eq!(bundle.at(&one["link"][0]["other"]), remains[0]);
     }
-    for mrg in ["2^^^H^MR~3^^^H^MR", "2~3"] {
+    for mrg in [
+        "2^^^H^MR~3^^^H^MR",
+        "2~3",
+        "2^^^H^MR~3^^^H",
+        "2^^^H~3^^^H^PI",
+    ] {
         let why = refused("ADT^A40", &format!("{PID}MRG|{mrg}\n"));
         assert!(
             matches!(&why, Some(NotCovered::Refused(at, _)) if at == "MRG-1"),

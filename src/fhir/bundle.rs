@@ -16,7 +16,7 @@ use super::systems::urn;
 use super::tree::{Node, Object};
 use super::work;
 use crate::config::BundleType;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use uuid::Uuid;
@@ -53,11 +53,9 @@ pub(super) struct Entry {
     same_as: Option<usize>,
 }
 
-impl Entry {
-    /// The resource that has taken its elements.
-    pub(super) fn same_as(&self) -> Option<usize> {
-        self.same_as
-    }
+/// The resource that has a resource's elements: itself, or the first of its identity.
+pub(super) fn home(entries: &[Entry], number: usize) -> usize {
+    entries[number].same_as.unwrap_or(number)
 }
 
 /// Writes the bundle; it, and how many entries it has.
@@ -68,7 +66,7 @@ pub(super) fn write(
     kind: BundleType,
 ) -> (Vec<u8>, usize) {
     let mut address = |out: &mut Vec<u8>, number: usize| {
-        let number = entries[number].same_as.unwrap_or(number);
+        let number = home(entries, number);
         let (resource, entry) = (&resources[number], &entries[number]);
         // Not every server knows what a patch that is an entry of its own is about.
         match has_requests(kind) && !resource.patch.is_empty() {
@@ -97,8 +95,8 @@ pub(super) fn write(
         out.push(b'"');
         if requests && !resource.patch.is_empty() {
             let others = meant(resources, *at).into_iter();
-            let others = others.map(|other| entries[other].same_as.unwrap_or(other));
-            let others = others.filter_map(|other| entries[other].identifier.as_deref());
+            let others = others.map(|other| &entries[home(entries, other)]);
+            let others = others.filter_map(|other| other.identifier.as_deref());
             patch::write(&mut out, resource, entry, others, &mut address);
             continue;
         }
@@ -155,11 +153,10 @@ pub(super) fn places(resources: &[Resource<'_>], entries: &[Entry]) -> Vec<Optio
     for (place, at) in order(resources, entries).into_iter().enumerate() {
         places[at] = Some(place);
     }
-    let same = |(at, entry): (usize, &Entry)| match entry.same_as {
-        Some(first) => places[first],
-        None => places[at],
-    };
-    entries.iter().enumerate().map(same).collect()
+    let numbers = 0..resources.len();
+    numbers
+        .map(|number| places[home(entries, number)])
+        .collect()
 }
 
 fn write_id(out: &mut Vec<u8>, entry: &Entry) {
@@ -192,8 +189,11 @@ fn resource_type<'r>(resource: &Resource<'r>) -> &'r str {
 }
 
 fn query(identifier: &str) -> String {
-    let identifier = utf8_percent_encode(identifier, NON_ALPHANUMERIC);
-    format!("identifier={identifier}")
+    format!("identifier={}", escaped(identifier))
+}
+
+fn escaped(identifier: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(identifier, NON_ALPHANUMERIC)
 }
 
 fn request(out: &mut Vec<u8>, resource: &Resource<'_>, entry: &Entry) {
@@ -367,7 +367,7 @@ fn name_all(resources: &[Resource<'_>], about: &About<'_>, budget: &mut Budget) 
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for resource in resources {
         let kind = resource_type(resource);
-        let keyed = resource.key.first().is_some_and(|first| !first.is_empty());
+        let keyed = resource.is_identified();
         let own = asked_by(resource);
         let count = counts.entry(kind).or_default();
         *count += 1;

@@ -61,10 +61,15 @@ pub(super) struct Resource<'t> {
 }
 
 impl Resource<'_> {
+    /// Whether it has a key.
+    pub(super) fn is_identified(&self) -> bool {
+        identifies(&self.key)
+    }
+
     /// Whether others may refer to it. What is only changed, and by its id, may not be there, and its entry is no resource that a
     /// validator would know.
     pub(super) fn can_be_meant(&self) -> bool {
-        let by_id = self.request == Request::Put || self.key.first().is_none_or(String::is_empty);
+        let by_id = self.request == Request::Put || !self.is_identified();
         self.live && (self.patch.is_empty() || !by_id)
     }
 }
@@ -459,6 +464,11 @@ impl<'t> Engine<'t> {
         });
         Some(reference(number))
     }
+}
+
+/// Whether a key is one: without its first part the others say nothing.
+pub(super) fn identifies(key: &[String]) -> bool {
+    key.first().is_some_and(|first| !first.is_empty())
 }
 
 /// A reference to a resource.

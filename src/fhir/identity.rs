@@ -1,6 +1,6 @@
 //! What identifies: which of a patient's identifiers is asked by, and the keys of resources.
 
-use super::engine::{Engine, Here};
+use super::engine::{Engine, Here, identifies};
 use super::message::Span;
 use super::place::Place;
 use super::program::{As, Block, Makers, Part, Table};
@@ -53,7 +53,7 @@ impl Engine<'_> {
             let first = makers.get(&used.into).and_then(|all| all.blocks.first());
             if let Some(first) = first
                 && when.is_none_or(|when| self.holds(when, here))
-                && is_empty(&self.key(&program.blocks[*first], here))
+                && !identifies(&self.key(&program.blocks[*first], here))
             {
                 unknown.insert((placed.scope, used.into.as_str()));
             }
@@ -187,11 +187,6 @@ impl Engine<'_> {
         let best = ranked.min_by_key(|(rank, foreign, _)| (*rank, *foreign));
         best.map(|(_, _, span)| span)
     }
-}
-
-/// Whether a key identifies nothing.
-fn is_empty(key: &[String]) -> bool {
-    key.first().is_none_or(String::is_empty)
 }
 
 /// Whether a place has a patient's identifiers, and not an account's or a visit's.

@@ -1,6 +1,6 @@
 //! What is done when all maps have added to the resources: those that lack something go, the others refer to each other.
 
-use super::bundle::{Entry, asked_for};
+use super::bundle::{Entry, asked_for, home};
 use super::engine::{Engine, Resource, reference};
 use super::groups::{Beside, Groups};
 use super::lists::Lists;
@@ -226,8 +226,7 @@ impl<'t> Engine<'t> {
             let inside = groups.inside(home, name);
             let all = inside.map(|number| &self.resources[number]);
             let mut live = all.filter(|one| one.live).peekable();
-            live.peek().is_some()
-                && live.all(|one| one.key.first().is_some_and(|first| !first.is_empty()))
+            live.peek().is_some() && live.all(Resource::is_identified)
         };
         let mut needs = needs.iter();
         needs
@@ -240,7 +239,7 @@ impl<'t> Engine<'t> {
         let mut all_kept = HashMap::new();
         for (number, value) in dropped {
             let mut gone = taken::values(std::iter::once(&value));
-            let home = entries[number].same_as().unwrap_or(number);
+            let home = home(entries, number);
             let kept = all_kept
                 .entry(home)
                 .or_insert_with(|| taken::values(self.resources[home].content.values()));

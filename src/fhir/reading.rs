@@ -89,15 +89,16 @@ impl<'t> Engine<'t> {
             let spans = self.at(*place, here);
             spans.filter(|span| self.message.valued(*span))
         };
-        let text = |place: &Place| {
-            let first = self.at(*place, here).next()?;
-            Some(self.message.text(self.message.leaf(first)))
+        let leaf = |place: &Place| {
+            let first = self.at(*place, here).next();
+            first.map(|span| self.message.leaf(span))
         };
+        let text = |leaf| self.message.text(leaf);
         // No code is a book, and one that each of many segments is compared with would be read for each.
-        let short = |place: &Place| {
-            let first = self.at(*place, here).next()?;
-            let leaf = self.message.leaf(first);
-            (leaf.len() <= LONGEST_CODE).then(|| self.message.text(leaf))
+        let code = |place: &Place| {
+            leaf(place)
+                .filter(|leaf| leaf.len() <= LONGEST_CODE)
+                .map(text)
         };
         match condition {
             Condition::And(all) => all.iter().all(|one| self.holds(one, here)),
@@ -122,7 +123,10 @@ impl<'t> Engine<'t> {
                     let first = known.insert(authority);
                     // A number without a type may be of any.
                     match kind {
-                        None => !untyped.insert(authority) || !first,
+                        None => {
+                            untyped.insert(authority);
+                            !first
+                        }
                         Some(kind) => {
                             untyped.contains(&authority) || !typed.insert((authority, kind))
                         }
@@ -130,14 +134,14 @@ impl<'t> Engine<'t> {
                 })
             }
             Condition::Longer(place, length) => {
-                text(place).is_some_and(|text| text.chars().count() > *length)
+                leaf(place).is_some_and(|leaf| text(leaf).chars().count() > *length)
             }
             Condition::In(place, words) => {
-                short(place).is_some_and(|text| words.iter().any(|word| *word == text))
+                code(place).is_some_and(|text| words.iter().any(|word| *word == text))
             }
             Condition::Known(place, vocabulary) => {
                 let vocabulary = &self.program.vocabularies[*vocabulary];
-                short(place).is_some_and(|text| vocabulary.get(&text).is_some())
+                code(place).is_some_and(|text| vocabulary.get(&text).is_some())
             }
         }
     }

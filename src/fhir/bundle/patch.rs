@@ -1,10 +1,7 @@
 //! An entry that changes some elements of what is there (FHIRPath Patch, as a Parameters), and leaves all others: for a message that may carry
 //! no more than a number and what became of it.
 
-use super::{
-    Entry, NON_ALPHANUMERIC, Node, Object, Resource, query, resource_type, utf8_percent_encode,
-    write_text,
-};
+use super::{Entry, Node, Object, Resource, escaped, query, resource_type, write_text};
 use crate::fhir::json::write as write_node;
 use crate::fhir::program::{Patched, Written};
 use std::borrow::Cow;
@@ -44,7 +41,7 @@ pub(super) fn write<'o>(
     let mut url = address(kind, entry);
     for other in others.filter(|_| entry.identifier.is_some()) {
         url.push_str("&identifier:not=");
-        url.extend(utf8_percent_encode(other, NON_ALPHANUMERIC));
+        url.extend(escaped(other));
     }
     write_text(out, &url);
     out.extend_from_slice(b"}}");

@@ -1,6 +1,6 @@
 //! What messages become: each test states rows of HL7's v2-to-FHIR guide, or a rule of FHIR, and holds the maps against it.
 
-use super::{Converted, Mapper, Options, Zone};
+use super::{Converted, Mapper, NotCovered, Options, Zone};
 use crate::config::BundleType;
 use crate::hl7::{Payload, peek};
 use serde_json::{Value, json};
@@ -32,13 +32,16 @@ fn mapper() -> &'static Mapper {
     MAPPER.get_or_init(|| Mapper::embedded().unwrap())
 }
 
-fn convert_with(message: &str, options: Options) -> Converted {
+fn convert(message: &str, options: &Options) -> Result<Converted, NotCovered> {
     let message = message.replace('\n', "\r");
     let Payload::V2(header) = peek(message.as_bytes()) else {
         panic!("no header")
     };
-    let converted = mapper().convert(message.as_bytes(), &header, true, &options);
-    converted.unwrap()
+    mapper().convert(message.as_bytes(), &header, true, options)
+}
+
+fn convert_with(message: &str, options: Options) -> Converted {
+    convert(message, &options).unwrap()
 }
 
 /// Whose a segment is must be certain.
@@ -46,11 +49,7 @@ fn convert_with(message: &str, options: Options) -> Converted {
 fn of_a_message_about_two_patients_no_bundle_is_made() {
     let message = "MSH|^~\\&|A|B|||20260101101500||ORU^R01|1|P|2.5\rPID|1||1^^^H^MR||ONE^A\rOBR|1|||K\r\
                    PID|2||2^^^H^MR||TWO^B\rOBR|1|||K\r";
-    let Payload::V2(header) = peek(message.as_bytes()) else {
-        panic!("no header")
-    };
-    let made = mapper().convert(message.as_bytes(), &header, true, &Options::default());
-    assert_eq!(made.unwrap_err(), super::NotCovered::Patients);
+    assert_eq!(refused_with(message), Some(NotCovered::Patients));
 }
 
 /// An insurance number is a family's, and a social security number is made up where it is not known.
@@ -95,13 +94,8 @@ fn two_messages_with_one_control_id_share_no_resource() {
 }
 
 /// Why no bundle is made of a message, if none is.
-fn refused_with(message: &str) -> Option<super::NotCovered> {
-    let message = message.replace('\n', "\r");
-    let Payload::V2(header) = peek(message.as_bytes()) else {
-        panic!("no header")
-    };
-    let made = mapper().convert(message.as_bytes(), &header, true, &Options::default());
-    made.err()
+fn refused_with(message: &str) -> Option<NotCovered> {
+    convert(message, &Options::default()).err()
 }
 
 fn ledger(message: &str) -> Vec<(String, Option<super::Refused>)> {
